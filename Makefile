@@ -1,0 +1,95 @@
+# mishap - make help lists what can be asked for.
+
+CC       ?= cc
+AR       ?= ar
+PREFIX   ?= /usr/local
+VERSION  := 0.1.0
+BUILD    := build
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DMISHAP_VERSION='"$(VERSION)"'
+WARN     := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
+CFLAGS   ?= -O2 -g
+CFLAGS   += -std=gnu17 $(WARN)
+
+# The guest may run at any instruction of the target: no vector registers,
+# no PLT, nothing exported but what is marked, unwind tables for every PC.
+GUEST    := -fPIC -fvisibility=hidden -mgeneral-regs-only -ftls-model=initial-exec \
+            -fno-plt -fno-builtin -fno-stack-protector \
+            -fasynchronous-unwind-tables -fno-exceptions -fcf-protection=none
+LIBS     := -lyaml -ljansson -lcurl -ldw -lelf -lcapstone -lpthread -lm
+
+core_src      := $(wildcard core/*.c)
+faults_src    := $(wildcard faults/*.c)
+preload_src   := $(wildcard preload/*.c) $(wildcard preload/*.S)
+scenarios_src := $(wildcard scenarios/*.c)
+runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c))
+unit_src      := $(wildcard tests/unit/*.c)
+target_src    := $(wildcard tests/targets/*.c)
+
+obj   = $(patsubst %,$(BUILD)/obj/%.o,$(1))
+pic   = $(patsubst %,$(BUILD)/pic/%.o,$(1))
+units := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
+targets := $(patsubst tests/targets/%.c,$(BUILD)/targets/%,$(target_src))
+
+all: $(BUILD)/mishap $(BUILD)/libmishap.so ## build what runs, without install
+
+$(BUILD)/faults.def: $(faults_src) Makefile
+	@mkdir -p $(@D)
+	@printf 'FAULT(%s)\n' $(sort $(basename $(notdir $(faults_src)))) > $@
+
+$(BUILD)/obj/%.c.o: %.c Makefile | $(BUILD)/faults.def
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/pic/%.c.o: %.c Makefile | $(BUILD)/faults.def
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(GUEST) -MMD -MP -c $< -o $@
+
+$(BUILD)/pic/%.S.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(GUEST) -MMD -MP -c $< -o $@
+
+$(BUILD)/libhouse.a: $(call obj,$(core_src) $(faults_src) $(scenarios_src) $(runner_src))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/mishap: $(call obj,runner/main.c) $(BUILD)/libhouse.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(BUILD)/libmishap.so: $(call pic,$(core_src) $(faults_src) $(preload_src)) preload/exports.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,now,-z,defs,-z,nodelete \
+		-Wl,--version-script=preload/exports.map -Wl,-Bsymbolic \
+		$(filter %.o,$^) -o $@ -lc
+
+# One cmocka program per unit; it links the house, never the exported wrappers.
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
+
+$(BUILD)/targets/%: tests/targets/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -O1 -g -D_GNU_SOURCE -pthread $< -o $@ -ldl
+
+units: $(units)
+targets: $(targets)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
+		sed -E 's/:[^#]*##/:/' | awk -F: '{printf "  make %-12s%s\n",$$1,$$2}'
+
+clean: ## remove build/
+	$(Q)rm -rf $(BUILD)
+
+.PHONY: all units targets help clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,72 @@
+/* fault.h - the shape of a fault kind: it judges a call, it never acts.
+ *
+ * One fault is one file in faults/, named as the action is in the language
+ * (`fail=ENOSPC` is faults/fail.c); the Makefile derives build/faults.def
+ * from the file names.  judge() is pure: it reads the call, its argument and
+ * its random draws, and writes the verdict part of the call.  It may run in a
+ * signal handler, on any thread, with any stack: no I/O, no malloc, no libc.
+ */
+#ifndef MISHAP_CORE_FAULT_H
+#define MISHAP_CORE_FAULT_H
+
+#include "core/call.h"
+#include "core/rng.h"
+
+/* What may stand after the action's `=`; scenarios/fault_line.c reads it. */
+enum arg_type {
+	ARG_NONE, /* a bare word: `hang` */
+	ARG_ERROR, /* v[0]: errno or EAI_ code, `ENOSPC` */
+	ARG_DELAY, /* `200ms`, `200ms+-50ms`, `p50=20ms,p99=1s` */
+	ARG_BYTES, /* v[0]: at least 1, `1`, `64KiB` */
+	ARG_SIGNAL, /* v[0]: 1..64, `KILL` */
+	ARG_STATUS, /* v[0]: 0..255 */
+	ARG_BITS, /* v[0]: 1..64, `1bit`, `3bits` */
+};
+
+/* ARG_DELAY: v[0] kind, v[1] and v[2] in ns. */
+enum delay_kind {
+	DELAY_FIXED, /* v[1] */
+	DELAY_JITTER, /* v[1] plus or minus v[2], uniform; v[2] <= v[1] */
+	DELAY_QUANTILES, /* v[1] is the median, v[2] the 99th percentile */
+};
+
+struct fault_arg {
+	uint64_t v[3];
+};
+
+/* What becomes of the call itself; docs/FAULTS.md says it per call. */
+enum fault_effect {
+	EFFECT_NOT_EXECUTED,
+	EFFECT_EXECUTED_THEN_FAILED,
+	EFFECT_PARTIAL,
+	EFFECT_EXECUTED, /* late, or with other bytes */
+	EFFECT_ENDS_PROCESS,
+};
+
+struct fault {
+	const char *name; /* the action's word */
+	const char *says; /* one line for `list` and docs/FAULTS.md */
+	const char *example; /* a whole rule that parses */
+	enum arg_type arg;
+	bool may_be_after; /* `at=after` makes sense */
+	/* NULL if it fits this call; else why not, a sentence that completes
+	 * "NAME can't CALL: ".  arg is NULL when only the kind is asked for. */
+	const char *(*refuses)(unsigned call_id, const struct fault_arg *arg);
+	enum fault_effect (*effect)(unsigned call_id);
+	void (*judge)(struct call *call, const struct fault_arg *arg,
+		      struct rng *rng);
+};
+
+enum fault_id {
+#define FAULT(name) FAULT_##name,
+#include "build/faults.def"
+#undef FAULT
+	FAULT_COUNT,
+};
+
+extern const struct fault *const fault_table[FAULT_COUNT];
+
+#define FAULT_DEFINE(id, ...)                                                  \
+	const struct fault fault_##id = { .name = #id, __VA_ARGS__ }
+
+#endif

@@ -1,0 +1,185 @@
+/* shared.h - the memory where runner and target meet.
+ *
+ * One file on tmpfs, preallocated, in the run's own directory: first the plan
+ * (mapped read-only by targets), then, page-aligned, struct state (writable).
+ * The library finds it by path in $MISHAP_SHARED, maps it and closes the fd.
+ *
+ * Who may open it: the directory is 0711 with an unguessable name, the file
+ * is 0666, because a target may setuid and then exec, and must not lose its
+ * judge.  It holds no data of the target's beyond counters, call numbers and
+ * code addresses.
+ */
+#ifndef MISHAP_CORE_SHARED_H
+#define MISHAP_CORE_SHARED_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/plan.h"
+
+#define SHARED_ENV "MISHAP_SHARED"
+#define SHARED_MAGIC 0x3144455241485321ull
+#define SHARED_PAGE 4096
+#define SHARED_PROCESSES_MAX 1024
+#define SHARED_STACKS_MAX 4096 /* distinct stacks of decisions */
+#define SHARED_FRAMES_MAX 16
+#define SHARED_MODULES_MAX 256
+#define SHARED_EVENTS 131072 /* ring slots; a power of two */
+#define SHARED_HEARTBEAT_NS 100000000ull /* the runner beats so often */
+#define SHARED_LAPSE_NS 2000000000ull /* older: the lease has lapsed */
+#define SHARED_EXE_MAX 64
+
+struct shared_header {
+	uint64_t magic;
+	uint64_t abi; /* shared_abi() */
+	uint64_t plan_off, plan_bytes; /* both page-aligned regions */
+	uint64_t state_off, state_bytes;
+	char sites_dir[256]; /* <build-id>.sites files, see core/sites.h */
+	char library[256]; /* path of libmishap.so, to repair LD_PRELOAD */
+};
+
+enum event_flags {
+	EVENT_AFTER = 1 << 0, /* acted after the call */
+	EVENT_SITE = 1 << 1, /* came by the site door */
+	EVENT_ALSO = 1 << 2,
+	EVENT_LAPSED = 1 << 3, /* held back: the lease had lapsed */
+	EVENT_CHILD = 1 << 4, /* first event of a process */
+};
+
+/* One decision.  64 bytes; seq is written last, so that a SIGKILL leaves
+ * either a whole event or a hole that the reader sees. */
+struct event {
+	_Atomic uint64_t seq; /* position in the ring's life, plus 1 */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint64_t stream; /* thread's creation path */
+	int64_t value; /* delay ns, bytes, signal, status: by fault */
+	uint32_t pid;
+	uint32_t index; /* the rule's count (by `per`) at this call */
+	uint32_t thread_index; /* counted on this thread alone */
+	uint32_t stack; /* number in the stack table, 0: unknown */
+	int32_t fd;
+	int16_t error;
+	uint16_t call;
+	uint8_t rule, fault, flags, pad;
+	uint16_t process; /* slot */
+	uint16_t pad2;
+};
+_Static_assert(sizeof(struct event) == 64, "one cache line");
+
+struct ring {
+	_Atomic uint64_t head; /* events ever reserved */
+	char pad1[56];
+	_Atomic uint64_t tail; /* events read by the runner */
+	char pad2[56];
+	struct event events[SHARED_EVENTS];
+};
+
+enum process_status {
+	PROCESS_FREE,
+	PROCESS_CLAIMED, /* being filled */
+	PROCESS_LIVE,
+	PROCESS_EXECING, /* exec is under way; the new image checks in */
+	PROCESS_LOST, /* execed something that never checked in (runner) */
+	PROCESS_DONE, /* gone, counted and released (runner) */
+};
+
+enum process_sites {
+	SITES_UNTRIED,
+	SITES_PATCHED,
+	SITES_NO_PLAN, /* no plan for this libc's build-id */
+	SITES_MISMATCH, /* bytes differ from the plan: nothing was touched */
+	SITES_NO_MEMORY, /* no room within 2 GiB, or mprotect refused */
+};
+
+/* One process that the library lives in. */
+struct process {
+	_Atomic int32_t pid; /* as the process sees itself */
+	_Atomic uint32_t status; /* enum process_status */
+	uint64_t path; /* creation path: hash of ancestors' ordinals */
+	_Atomic uint32_t children, threads; /* ordinals given out */
+	_Atomic uint32_t sites; /* enum process_sites */
+	_Atomic uint32_t sites_patched, sites_left;
+	uint64_t born_ns;
+	char exe[SHARED_EXE_MAX]; /* last component of the image's path */
+	_Atomic uint64_t calls[CALL_COUNT]; /* seen while armed */
+	_Atomic uint64_t matched[PLAN_RULES_MAX];
+	_Atomic uint64_t fired[PLAN_RULES_MAX];
+	_Atomic uint64_t bytes[PLAN_RULES_MAX]; /* asked for, when matched */
+};
+
+/* Distinct stacks of decisions; written once, then read-only. */
+struct shared_frame {
+	uint32_t module; /* in modules[], plus 1; 0: unknown */
+	uint32_t pad;
+	uint64_t offset; /* from the module's load address */
+};
+
+struct shared_stack {
+	_Atomic uint64_t hash; /* 0: free */
+	_Atomic uint32_t ready;
+	uint32_t count;
+	struct shared_frame frames[SHARED_FRAMES_MAX];
+};
+
+struct shared_module {
+	_Atomic uint64_t key; /* 0: free; hash of build-id or of the name */
+	_Atomic uint32_t ready;
+	uint32_t build_id_bytes;
+	uint8_t build_id[32];
+	char path[256];
+};
+
+struct state {
+	/* Page 0: what a door looks at first.  1: go and ask the hook. */
+	uint8_t armed_nr[CALL_NR_MAX];
+	uint8_t armed_call[1024];
+
+	/* The lease: a robust mutex that the runner holds for its life; its
+	 * lock word's FUTEX_OWNER_DIED bit is set by the kernel. */
+	_Alignas(SHARED_PAGE) pthread_mutex_t lease;
+	_Atomic uint64_t heartbeat_ns; /* CLOCK_MONOTONIC */
+	_Atomic uint32_t halted; /* `mishap halt`: disarmed for good */
+	_Atomic uint32_t armed; /* 0: no rule holds */
+	_Atomic uint32_t phase; /* 0.. */
+	_Atomic uint64_t phase_ns; /* when it began */
+	int32_t runner_pid;
+	uint32_t pad;
+
+	/* The books. */
+	_Atomic uint64_t lapses; /* decisions held back by a lapsed lease */
+	_Atomic uint64_t unresolved; /* selectors in doubt: real call made */
+	_Atomic uint64_t processes_lost; /* no slot was left */
+	_Atomic uint64_t events_waited; /* bounded waits for the reader */
+	_Atomic uint64_t vfork_skipped; /* calls of vfork children */
+	_Atomic uint64_t fired[PLAN_RULES_MAX]; /* over all processes */
+	_Atomic uint64_t matched[PLAN_RULES_MAX];
+	_Atomic uint64_t slot[PLAN_RULES_MAX][4]; /* a fault's own state */
+
+	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
+	struct shared_module modules[SHARED_MODULES_MAX];
+	struct shared_stack stacks[SHARED_STACKS_MAX];
+	_Alignas(SHARED_PAGE) struct ring ring;
+};
+
+_Static_assert(CALL_COUNT <= 1024, "armed_call has room");
+
+/* shared_abi - what runner and library must agree upon beyond the plan. */
+uint64_t shared_abi(void);
+/* shared_check - is this a whole shared file of ours?  -EPROTO, -EBADMSG. */
+int shared_check(const struct shared_header *header, size_t bytes);
+
+/* lease_holds - may faults act?  now_ns: CLOCK_MONOTONIC.  One load when the
+ * owner is dead, two otherwise.  Signal-safe. */
+bool lease_holds(const struct state *state, uint64_t now_ns);
+
+/* ring_push - publish one event; fills seq.  Wait-free, signal-safe.
+ * Overwrites the oldest when the reader is behind; the reader sees the gap. */
+void ring_push(struct ring *ring, const struct event *event);
+/* ring_pop - next event for the one reader.
+ * Returns 1: *ret_event is filled; 0: nothing new.  *ret_lost counts events
+ * that were overwritten before they were read, or torn by a dying writer
+ * (only when final: the writers are known to be gone). */
+int ring_pop(struct ring *ring, bool final, struct event *ret_event,
+	     uint64_t *ret_lost);
+
+#endif

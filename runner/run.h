@@ -1,0 +1,258 @@
+/* run.h - one run: what is asked for, what was seen, what is concluded.
+ *
+ * engine.c takes a scenario to a struct evidence; oracles/ judge evidence and
+ * nothing else; verdict.c joins their findings with the books; report/ writes
+ * it all down.  Whatever a verdict rests on stands in the evidence, so that an
+ * oracle can be tried on a tampered copy before it is trusted.
+ * Times are CLOCK_MONOTONIC, ns.  Functions return 0 or -errno.
+ */
+#ifndef MISHAP_RUNNER_RUN_H
+#define MISHAP_RUNNER_RUN_H
+
+#include <jansson.h>
+
+#include "core/shared.h"
+#include "scenarios/scenario.h"
+
+enum verdict { /* in order of precedence, weakest first */
+	VERDICT_PASS,
+	VERDICT_INCONCLUSIVE,
+	VERDICT_ABORTED,
+	VERDICT_FAIL,
+	VERDICT_INVALID,
+};
+
+enum exit_code { /* docs/JSON.md; 128+n: a signal ended us */
+	EXIT_CODE_PASS = 0,
+	EXIT_CODE_FAIL = 1,
+	EXIT_CODE_USAGE = 2,
+	EXIT_CODE_INCONCLUSIVE = 3,
+	EXIT_CODE_ABORTED = 4,
+	EXIT_CODE_INVALID = 5,
+};
+
+struct options { /* of `mishap run` and its kin */
+	const char *scenario_path; /* or NULL */
+	struct scenario_extra extra;
+	const char *runs_dir; /* --run-dir, default .mishap/runs */
+	const char *json_path, *junit_path;
+	uint64_t seed;
+	bool seed_set;
+	unsigned repeat; /* 0: as the scenario says */
+	bool sandbox, no_network, quiet, verbose, keep_scratch, disarmed;
+	int color; /* -1: by tty and NO_COLOR */
+	const char *replay_of; /* run id whose decisions are forced */
+	const char *const *argv; /* as typed, for command.json */
+};
+
+struct ending { /* how a process ended */
+	bool started, ended, timed_out; /* timed_out: we stopped it */
+	bool stopped_by_us; /* stop signal at the end of the run */
+	bool killed_by_rule; /* `kill=` of a rule of ours */
+	int status; /* exit status, if signal is 0 */
+	int signal;
+	bool core;
+	uint64_t start_ns, end_ns;
+};
+
+struct sample { /* of a steady-state probe */
+	uint64_t due_ns, latency_ns; /* from when it was due: open loop */
+	uint16_t steady, phase;
+	bool ok;
+};
+
+struct growth {
+	uint64_t fds, threads, rss_bytes;
+	bool known;
+};
+
+struct file_seen { /* of a path that an expectation names */
+	char *path;
+	bool exists_before, exists_after;
+	uint64_t hash_before, hash_after, bytes_before, bytes_after;
+	uint64_t hash_other[2]; /* of the files that it is compared with */
+	bool exists_other[2];
+};
+
+struct command_seen { /* of a `check` expectation */
+	size_t expect; /* index in scenario->expects */
+	struct ending ending;
+	char *output; /* first 4 KiB, both streams */
+};
+
+struct names_seen { /* of a `leftovers` expectation */
+	size_t expect;
+	struct strings before, after;
+};
+
+struct process_seen {
+	uint32_t pid, status, sites, sites_patched, sites_left;
+	char exe[SHARED_EXE_MAX];
+	uint64_t fired;
+};
+
+struct phase_seen {
+	uint64_t start_ns, end_ns;
+	uint64_t fired; /* decisions while it lasted */
+	bool reached, steady_again; /* steady_again: of a `within` phase */
+	uint64_t steady_ns; /* when it was */
+};
+
+struct text { /* a captured stream */
+	char *path; /* in the run directory */
+	char *bytes;
+	size_t count; /* kept; at most limits.output_bytes */
+	bool truncated;
+};
+
+struct evidence {
+	const struct scenario *scenario; /* borrowed */
+	uint64_t seed;
+	char id[40]; /* run id, also its directory's name */
+	char *run_dir, *scratch, *cwd;
+	unsigned ports[10]; /* ${port}, ${port1}… */
+	uint64_t start_ns, ready_ns, end_ns;
+	bool ready; /* became ready, or had no ready probe */
+	char *ready_why; /* the last failed attempt, in words */
+
+	struct ending target; /* the last one, if it was restarted */
+	unsigned restarts;
+	struct ending *crashes; /* every unasked-for death by signal */
+	size_t crashes_count;
+	struct ending *workloads; /* by scenario order */
+	struct sample *samples;
+	size_t samples_count;
+	struct phase_seen phases[PLAN_PHASES_MAX];
+	struct growth at_ready, at_end;
+	struct text out, err;
+	struct file_seen *files;
+	size_t files_count;
+	struct command_seen *commands;
+	size_t commands_count;
+	struct names_seen *names;
+	size_t names_count;
+
+	/* The books. */
+	struct event *events;
+	size_t events_count;
+	uint64_t events_lost, lapses, unresolved, processes_lost;
+	uint64_t matched[PLAN_RULES_MAX], fired[PLAN_RULES_MAX];
+	uint64_t calls[CALL_COUNT];
+	struct process_seen *processes;
+	size_t processes_count;
+	uint64_t fault_first_ns, fault_last_ns;
+	char *unreachable; /* static, setuid …: why we couldn't get in; NULL */
+	char *aborted; /* by a limit, halt or a signal: why; NULL */
+	int aborted_signal;
+	const struct evidence *bare; /* the fault-free run, if one was made */
+	/* replay: recorded decisions and how many of them came again */
+	uint64_t replay_recorded, replay_agreed;
+	bool is_replay;
+};
+
+/* A finding: what one expectation, or one of our own rules, concluded. */
+struct finding {
+	enum verdict verdict;
+	const struct expect *expect; /* NULL: one of our own */
+	char *name; /* "exit!=0", "rule fired" */
+	char *expected, *seen; /* in words */
+	char *since; /* "12.3s, phase slow", or NULL */
+	char *site; /* "write_out (src/sort.c:1234)", or NULL */
+	uint32_t trial; /* enum trial */
+};
+
+enum trial { TRIAL_NOT_NEEDED, TRIAL_BITES, TRIAL_TOOTHLESS };
+
+struct findings {
+	struct finding *items;
+	size_t count;
+};
+
+struct judgement {
+	enum verdict verdict;
+	struct findings findings;
+	struct strings reasons; /* why not PASS, in words */
+	char replay[160]; /* "mishap replay ID" */
+};
+
+/* An oracle: one file of runner/oracles/ per row of expects.def.
+ * before/after gather what judge needs and may be NULL; judge is pure;
+ * tamper spoils a copy of the evidence so that judge must go red.
+ * All strings that they set in ret are malloc'd, owned by the finding. */
+struct oracle {
+	int (*before)(const struct expect *expect, struct evidence *evidence);
+	int (*after)(const struct expect *expect, struct evidence *evidence);
+	int (*judge)(const struct expect *expect,
+		     const struct evidence *evidence,
+		     struct finding *ret_finding);
+	int (*tamper)(const struct expect *expect, struct evidence *evidence);
+};
+
+extern const struct oracle *const oracle_table[EXPECT_COUNT];
+
+/* engine.c - take the target through the scenario.
+ * replay: decisions of the run to be repeated, or NULL.
+ * bare: make the fault-free run (rules are left out). */
+struct replay_input {
+	struct plan_decision *decisions;
+	size_t count;
+	uint64_t seed;
+};
+
+int engine_run(const struct scenario *scenario, const struct options *options,
+	       uint64_t seed, const struct replay_input *replay, bool bare,
+	       struct evidence **ret_evidence);
+void evidence_free(struct evidence *evidence);
+/* evidence_copy - deep enough to be tampered with; owns all it holds but
+ * scenario and bare. */
+int evidence_copy(const struct evidence *evidence,
+		  struct evidence **ret_evidence);
+/* evidence_phase_at - the phase that a time falls into, -1: none. */
+int evidence_phase_at(const struct evidence *evidence, uint64_t at_ns);
+
+/* verdict.c - judge, try the oracles, join. */
+int verdict_reach(const struct evidence *evidence,
+		  struct judgement **ret_judgement);
+void judgement_free(struct judgement *judgement);
+const char *verdict_name(enum verdict verdict);
+int verdict_exit_code(enum verdict verdict);
+enum verdict verdict_worse(enum verdict a, enum verdict b);
+
+/* report/ - one file per format. */
+int report_terminal(const struct evidence *evidence,
+		    const struct judgement *judgement, bool color, FILE *out);
+json_t *report_json(const struct evidence *evidence,
+		    const struct judgement *judgement); /* new reference */
+int report_junit(const struct evidence *const *evidences,
+		 const struct judgement *const *judgements, size_t count,
+		 FILE *out);
+
+/* rundir.c - .mishap/runs/ID/: scenario.yaml, command.json, plan, events.bin,
+ * stdout, stderr, report.json; everything in a report can be recomputed. */
+int rundir_create(const char *runs_dir, struct evidence *evidence);
+int rundir_save(const struct evidence *evidence,
+		const struct options *options,
+		const struct judgement *judgement);
+int rundir_load_events(const char *run_dir, struct event **ret_events,
+		       size_t *ret_count);
+
+/* symbolize.c - a stack number of the shared state as "function (file:line)".
+ * Frames are looked up with elfutils' libdw, debuginfod off. */
+int symbolize_stacks(const struct state *state, const char *run_dir);
+char *symbolize_site(const char *run_dir, uint32_t stack); /* malloc'd */
+
+/* progress.c - what a person sees while it runs: one live line on a tty, a
+ * line per phase in a log.  Thread-safe. */
+void progress_open(bool quiet, bool color, FILE *out);
+void progress_say(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+void progress_live(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+void progress_close(void);
+
+/* commands: one file cmd_NAME.c each; argv[0] is the command's name. */
+#define COMMAND(name, says) int cmd_##name(int argc, char **argv);
+#include "runner/commands.def"
+#undef COMMAND
+
+#endif
