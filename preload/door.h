@@ -1,0 +1,79 @@
+/* door.h - the seam between the doors and the hook.
+ *
+ * Laws of this room, for every file in it:
+ *  - we are a guest: no malloc, no stdio, no locks, no threads, no fds kept,
+ *    no signal handlers, nothing of libc on a path that a call takes;
+ *    raw system calls only (core/sys.h), so that nothing of ours passes a
+ *    door of ours;
+ *  - the hook runs at any instruction of the target, in signal handlers, on
+ *    small alternate stacks (keep a path under 1.5 KiB of stack), in vfork
+ *    children; it must be re-entrant;
+ *  - errno and every register that the kernel preserves are preserved;
+ *  - in doubt the real call is made, and that is counted.
+ */
+#ifndef MISHAP_PRELOAD_DOOR_H
+#define MISHAP_PRELOAD_DOOR_H
+
+#include "core/call.h"
+#include "core/shared.h"
+#include "core/sites.h"
+
+#define HIDDEN __attribute__((visibility("hidden")))
+#define EXPORT __attribute__((visibility("default")))
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* The target's registers at a patched `syscall`, as site_amd64.S pushes them
+ * (lowest address first).  rax is the kernel number on entry, the result on
+ * return when site_hook() answers SITE_RETURN. */
+struct site_regs {
+	uint64_t r15, r14, r13, r12, rbx, rbp, r9, r8, r10, rdx, rsi, rdi, rax;
+	const struct site_stub *stub;
+	uint64_t rip; /* address of the original `syscall`, for unwinders */
+};
+
+/* What a stub knows of its site; written by sites.c, then read-only. */
+struct site_stub {
+	uint64_t proceed; /* where to go on to make the call in place */
+	uint64_t result; /* where to go on with rax as the result */
+	uint64_t syscall; /* the original instruction's address */
+	int32_t nr; /* -1: in rax */
+	bool cancel_by_pc; /* glibc >= 2.41: cancellation looks at the PC */
+	uint8_t pad[3];
+};
+
+enum site_answer { SITE_PROCEED = 0, SITE_RETURN = 1 };
+
+/* hook.c - called by site_amd64.S with everything saved, stack aligned. */
+HIDDEN long site_hook(struct site_regs *regs);
+
+/* hook.c - called by symbols.c when armed_call[id] is set.
+ * hook_before: judge, delay, hang, kill; true: make the real call (with
+ * call->len etc. as bent), false: don't.  hook_after: corruption, after-kills;
+ * returns what the symbol should return, errno set if it is an error. */
+HIDDEN bool hook_before(struct call *call);
+HIDDEN intptr_t hook_after(struct call *call, intptr_t ret);
+
+/* boot.c - set once in the first constructor (or by the first malloc), before
+ * any thread exists.  state is never NULL: until a runner's file is mapped it
+ * points to a page of zeroes, so a door's check is one load and one compare. */
+HIDDEN extern struct state *guest_state;
+HIDDEN extern struct plan guest_plan;
+HIDDEN extern const struct shared_header *guest_shared;
+HIDDEN extern struct process *guest_process; /* our slot; NULL: none left */
+
+/* sites.c - patch libc and ld.so (and whatever else has a plan in
+ * sites_dir) by build-id.  Writes process->sites, sites_patched, sites_left.
+ * Never leaves a library half patched.  Single-threaded: constructor time. */
+HIDDEN void sites_patch(const char *sites_dir, struct process *process);
+
+/* stack.c - the call stack at a point, as a number in the shared stack table.
+ * pc, sp, bp: where the walk begins (at a site: regs->rip and the registers
+ * there).  Lock-free, malloc-free, signal-safe; 0 when it can't be had. */
+HIDDEN uint32_t stack_number(uint64_t pc, uint64_t sp, uint64_t bp);
+/* stack_has_frame - does any frame's function or module match the glob?
+ * Modules are matched by their file name, functions by .dynsym names. */
+HIDDEN bool stack_has_frame(uint64_t pc, uint64_t sp, uint64_t bp,
+			    const char *glob);
+
+#endif

@@ -1,0 +1,86 @@
+# lib.sh - sourced by every e2e test: a scratch directory, TAP lines, an end.
+#
+# A test is `it "says what it shows" COMMAND…`; it passes when COMMAND exits 0.
+# `skip "what" "why"` counts as skipped.  Scratch is $T, gone at the end.
+# MISHAP is the program under test; runs go to $T/runs.
+set -u
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+MISHAP=$ROOT/build/mishap
+TARGETS=$ROOT/build/targets
+T=$(mktemp -d "${TMPDIR:-/tmp}/mishap-e2e.XXXXXX")
+chmod 755 "$T"
+tap=0
+bad=0
+pids=()
+
+finish() {
+	for p in "${pids[@]:-}"; do
+		[ -n "$p" ] && kill "$p" 2>/dev/null
+	done
+	cd /
+	rm -rf "$T"
+	echo "1..$tap"
+	[ "$bad" = 0 ]
+}
+trap 'finish; exit $?' EXIT
+cd "$T" || exit 1
+
+it() {
+	local says=$1
+	shift
+	tap=$((tap + 1))
+	if "$@" >"$T/.out" 2>&1; then
+		echo "ok $tap - $says"
+	else
+		echo "not ok $tap - $says"
+		bad=$((bad + 1))
+		sed 's/^/#   /' "$T/.out" | tail -n 40
+	fi
+}
+
+skip() {
+	tap=$((tap + 1))
+	echo "ok $tap - $1 # SKIP $2"
+}
+
+# exits CODE COMMAND… - the command ends with just that status.
+exits() {
+	local want=$1 got
+	shift
+	"$@"
+	got=$?
+	[ "$got" = "$want" ] || {
+		echo "wanted exit $want, got $got: $*"
+		return 1
+	}
+}
+
+# says REGEX COMMAND… - its output, both streams, matches; any status.
+says() {
+	local re=$1
+	shift
+	"$@" >"$T/.said" 2>&1
+	grep -Eq -- "$re" "$T/.said" || {
+		echo "nothing matches /$re/ in:"
+		cat "$T/.said"
+		return 1
+	}
+}
+
+# free_port - a TCP port on loopback that nobody listens on just now.
+free_port() {
+	/usr/bin/python3 -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# until_true SECONDS COMMAND… - poll, bounded.
+until_true() {
+	local n=$(($1 * 20))
+	shift
+	while [ "$n" -gt 0 ]; do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.05
+		n=$((n - 1))
+	done
+	return 1
+}
