@@ -82,6 +82,73 @@ $(BUILD)/targets/%: tests/targets/%.c
 units: $(units)
 targets: $(targets)
 
+# ---- what a newcomer types --------------------------------------------------
+deps: ## install what is missing (Debian; sudo if needed), start nothing
+	$(Q)tools/deps
+
+demo: all targets ## take six real programs through real faults, read verdicts
+	$(Q)tools/demo
+
+# ---- proof ------------------------------------------------------------------
+check: all units targets ## all tests that belong to every change
+	$(Q)tests/run check
+
+check-long: all units targets ## stress, conformance, fuzz, loaded machine: long
+	$(Q)tests/run long
+
+bench: all targets $(BUILD)/bench/calls ## ratios against bare, in one run
+	$(Q)bench/run
+
+$(BUILD)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -D_GNU_SOURCE -pthread -I. -I$(BUILD) $< -o $@ -ldl
+
+FUZZ_SECONDS ?= 600
+fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz: $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_src)) ## libFuzzer with ASan, FUZZ_SECONDS each
+	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $^
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(core_src) $(faults_src) $(scenarios_src) $(BUILD)/faults.def
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined \
+		$< $(core_src) $(faults_src) $(scenarios_src) -lyaml -ljansson -o $@
+
+asan: ## the unit tests under AddressSanitizer and UBSan
+	$(Q)$(MAKE) BUILD=build/asan CFLAGS="-O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer" \
+		LDFLAGS="-fsanitize=address,undefined" units
+	$(Q)tests/run units build/asan
+
+tsan: ## the unit tests under ThreadSanitizer
+	$(Q)$(MAKE) BUILD=build/tsan CFLAGS="-O1 -g -fsanitize=thread" \
+		LDFLAGS="-fsanitize=thread" units
+	$(Q)tests/run units build/tsan
+
+format: ## clang-format decides
+	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
+
+tidy: ## clang-tidy, and our own rules of the house
+	$(Q)tests/check-house
+	$(Q)clang-tidy --quiet $(core_src) $(faults_src) $(scenarios_src) $(runner_src) \
+		-- $(CPPFLAGS) -std=gnu17
+
+docs: all ## write anew what is generated from the tables
+	$(Q)tools/docs
+
+# ---- install ----------------------------------------------------------------
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/mishap \
+		$(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/mishap/scenarios \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(BUILD)/mishap $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BUILD)/libmishap.so $(DESTDIR)$(PREFIX)/lib/mishap/
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 scenarios/library/*.yaml $(DESTDIR)$(PREFIX)/share/mishap/scenarios/
+	install -m 644 completions/mishap.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
 		sed -E 's/:[^#]*##/:/' | awk -F: '{printf "  make %-12s%s\n",$$1,$$2}'
@@ -89,7 +156,8 @@ help: ## this list
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)
 
-.PHONY: all units targets help clean
+.PHONY: all units targets deps demo check check-long bench fuzz asan tsan \
+	format tidy docs install help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
