@@ -31,6 +31,16 @@ enum exit_code { /* docs/JSON.md; 128+n: a signal ended us */
 	EXIT_CODE_INVALID = 5,
 };
 
+/* Where one run lives.  cmd_run.c names it before the scenario is read, so that
+ * ${scratch}, ${port} … ${port9} and ${run} can stand in it; nothing is made
+ * until rundir_create(). */
+struct place {
+	char id[40];
+	char *run_dir; /* absolute: RUNS_DIR/ID */
+	char *scratch; /* absolute, for the target; empty at each start */
+	unsigned ports[10]; /* free when looked at: [1] is ${port}, [2] … */
+};
+
 struct options { /* of `mishap run` and its kin */
 	const char *scenario_path; /* or NULL */
 	struct scenario_extra extra;
@@ -43,6 +53,7 @@ struct options { /* of `mishap run` and its kin */
 	int color; /* -1: by tty and NO_COLOR */
 	const char *replay_of; /* run id whose decisions are forced */
 	const char *const *argv; /* as typed, for command.json */
+	struct place place; /* of this run (each repetition has its own) */
 };
 
 struct ending { /* how a process ended */
@@ -98,7 +109,7 @@ struct phase_seen {
 	uint64_t steady_ns; /* when it was */
 };
 
-struct text { /* a captured stream */
+struct text { /* a captured stream; bytes NULL: it wasn't captured */
 	char *path; /* in the run directory */
 	char *bytes;
 	size_t count; /* kept; at most limits.output_bytes */
@@ -110,7 +121,9 @@ struct evidence {
 	uint64_t seed;
 	char id[40]; /* run id, also its directory's name */
 	char *run_dir, *scratch, *cwd;
-	unsigned ports[10]; /* ${port}, ${port1}… */
+	unsigned ports[10]; /* as in struct place */
+	pid_t sandbox_pid; /* a process that lives inside the target's sandbox
+			      while oracles gather; 0: the target has none */
 	uint64_t start_ns, ready_ns, end_ns;
 	bool ready; /* became ready, or had no ready probe */
 	char *ready_why; /* the last failed attempt, in words */
@@ -119,7 +132,8 @@ struct evidence {
 	unsigned restarts;
 	struct ending *crashes; /* every unasked-for death by signal */
 	size_t crashes_count;
-	struct ending *workloads; /* by scenario order */
+	struct ending *workloads; /* by scenario order; NULL: none ran */
+	struct text *workload_outs; /* their stdout, by scenario order */
 	struct sample *samples;
 	size_t samples_count;
 	struct phase_seen phases[PLAN_PHASES_MAX];
@@ -137,7 +151,9 @@ struct evidence {
 	size_t events_count;
 	uint64_t events_lost, lapses, unresolved, processes_lost;
 	uint64_t matched[PLAN_RULES_MAX], fired[PLAN_RULES_MAX];
-	uint64_t calls[CALL_COUNT];
+	uint64_t calls[CALL_COUNT]; /* the engine has the doors look at every
+				       call that a rule or a `calls`
+				       expectation names */
 	struct process_seen *processes;
 	size_t processes_count;
 	uint64_t fault_first_ns, fault_last_ns;
@@ -178,6 +194,7 @@ struct judgement {
 /* An oracle: one file of runner/oracles/ per row of expects.def.
  * before/after gather what judge needs and may be NULL; judge is pure;
  * tamper spoils a copy of the evidence so that judge must go red.
+ * whole: what it judges is only there when the run came to its end.
  * All strings that they set in ret are malloc'd, owned by the finding. */
 struct oracle {
 	int (*before)(const struct expect *expect, struct evidence *evidence);
@@ -186,9 +203,17 @@ struct oracle {
 		     const struct evidence *evidence,
 		     struct finding *ret_finding);
 	int (*tamper)(const struct expect *expect, struct evidence *evidence);
+	bool whole;
 };
 
 extern const struct oracle *const oracle_table[EXPECT_COUNT];
+
+/* oracles/gather.c - for the engine.  before: after `prepare`, just before the
+ * target starts; after: when the target has ended, while scratch, services and
+ * sandbox still stand.  What can't be gathered stays unknown, and its oracle
+ * says so; -ENOMEM alone is an error. */
+int oracles_gather_before(struct evidence *evidence);
+int oracles_gather_after(struct evidence *evidence);
 
 /* engine.c - take the target through the scenario.
  * replay: decisions of the run to be repeated, or NULL.
@@ -199,10 +224,13 @@ struct replay_input {
 	uint64_t seed;
 };
 
+/* Returns 0 with evidence also for a target that failed, hung or was aborted;
+ * -errno when no evidence could be had (printed).  Calls rundir_create() first,
+ * removes scratch at its end unless options->keep_scratch. */
 int engine_run(const struct scenario *scenario, const struct options *options,
 	       uint64_t seed, const struct replay_input *replay, bool bare,
 	       struct evidence **ret_evidence);
-void evidence_free(struct evidence *evidence);
+void evidence_free(struct evidence *evidence); /* but for bare; NULL is fine */
 /* evidence_copy - deep enough to be tampered with; owns all it holds but
  * scenario and bare. */
 int evidence_copy(const struct evidence *evidence,
@@ -227,14 +255,33 @@ int report_junit(const struct evidence *const *evidences,
 		 const struct judgement *const *judgements, size_t count,
 		 FILE *out);
 
+/* evidence.c - to and from the run directory (evidence.json, events.bin,
+ * stdout, stderr, bare/).  The loaded one borrows scenario and points to a
+ * `bare` of its own, if there was one; the caller frees both.
+ * -EBADMSG: not what we wrote. */
+int evidence_save(const struct evidence *evidence);
+int evidence_load(const char *run_dir, const struct scenario *scenario,
+		  struct evidence **ret_evidence);
+
 /* rundir.c - .mishap/runs/ID/: scenario.yaml, command.json, plan, events.bin,
- * stdout, stderr, report.json; everything in a report can be recomputed. */
-int rundir_create(const char *runs_dir, struct evidence *evidence);
+ * evidence.json, stdout, stderr, report.json, bare/; everything in a report can
+ * be recomputed from it.
+ * rundir_create - make run directory (bare: its bare/) and an empty scratch,
+ * and copy id, ports and paths into the evidence. */
+int rundir_create(const struct options *options, bool bare,
+		  struct evidence *evidence);
 int rundir_save(const struct evidence *evidence,
 		const struct options *options,
 		const struct judgement *judgement);
-int rundir_load_events(const char *run_dir, struct event **ret_events,
-		       size_t *ret_count);
+
+/* command.c - run a command beside the target: unfaulted, in evidence->cwd, in
+ * its sandbox if it has one, stdin from /dev/null, both streams in one output
+ * (NUL-terminated, at most output_max bytes; *ret_bytes may be NULL).
+ * Past timeout_ns the whole process group is killed: ending->timed_out. */
+int command_run(const struct evidence *evidence, const struct strings *argv,
+		uint64_t timeout_ns, size_t output_max,
+		struct ending *ret_ending, char **ret_output,
+		size_t *ret_bytes);
 
 /* symbolize.c - a stack number of the shared state as "function (file:line)".
  * Frames are looked up with elfutils' libdw, debuginfod off. */
