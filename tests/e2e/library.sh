@@ -42,6 +42,8 @@ pair transfer-cut-short "who ignores Content-Length" -- \
 	$PY "$ROOT/tests/targets/careless_fetch.py" 127.0.0.1 '${port}' /big got
 pair accept-fails "a server that dies of it" -- \
 	$PY "$ROOT/tests/targets/careless_server.py" '${port}'
+pair short-sends "who takes a short send for a whole one" -- \
+	$PY "$ROOT/tests/targets/careless_sender.py" '${port}'
 pair slow-disk "redis with appendfsync always" --var appendfsync=always
 pair threads-fail "who waits for a thread that never was" -- "$C" threads
 pair fork-fails "who forks blindly" -- \
