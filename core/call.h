@@ -66,6 +66,7 @@ enum call_flags {
 	CALL_CREATES_PROCESS = 1 << 11,
 	CALL_CREATES_THREAD = 1 << 12,
 	CALL_REPLACES_IMAGE = 1 << 13,
+	CALL_CHANGES = 1 << 14, /* 0 says that something was changed */
 };
 
 /* Which kernel argument is what; 1-based, 0 is "has none". */
@@ -111,6 +112,8 @@ extern const struct call_kernel call_kernel_table[CALL_NR_MAX];
 unsigned call_find(const char *name, size_t n);
 /* call_allows - may this call fail so, by its pages or its cites? */
 bool call_allows(unsigned id, int error);
+/* call_has_buffer - do its bytes pass through memory of the target's? */
+bool call_has_buffer(unsigned id);
 /* call_from_kernel - the call that a kernel number and its args make.
  * Returns CALL_NONE for a number outside the table.  Signal-safe. */
 unsigned call_from_kernel(unsigned long nr, const uint64_t args[6]);

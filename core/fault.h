@@ -15,7 +15,7 @@
 /* What may stand after the action's `=`; scenarios/fault_line.c reads it. */
 enum arg_type {
 	ARG_NONE, /* a bare word: `hang` */
-	ARG_ERROR, /* v[0]: errno or EAI_ code, `ENOSPC` */
+	ARG_ERROR, /* v[0]: errno or EAI_ code (as int64_t), `ENOSPC` */
 	ARG_DELAY, /* `200ms`, `200ms+-50ms`, `p50=20ms,p99=1s` */
 	ARG_BYTES, /* v[0]: at least 1, `1`, `64KiB` */
 	ARG_SIGNAL, /* v[0]: 1..64, `KILL` */
@@ -29,6 +29,8 @@ enum delay_kind {
 	DELAY_JITTER, /* v[1] plus or minus v[2], uniform; v[2] <= v[1] */
 	DELAY_QUANTILES, /* v[1] is the median, v[2] the 99th percentile */
 };
+
+#define FAULT_DELAY_MAX_NS 86400000000000ull /* one day */
 
 struct fault_arg {
 	uint64_t v[3];
@@ -53,6 +55,12 @@ struct fault {
 	 * "NAME can't CALL: ".  arg is NULL when only the kind is asked for. */
 	const char *(*refuses)(unsigned call_id, const struct fault_arg *arg);
 	enum fault_effect (*effect)(unsigned call_id);
+	/* Can it act on this very call: are there bytes to cut, may this fd
+	 * say EAGAIN?  NULL: on every one.  A call that it can't act on does
+	 * not match the rule and isn't counted, unless the rule is marked
+	 * adversarial and may_force is set.  Pure, as judge. */
+	bool (*applies)(const struct call *call, const struct fault_arg *arg);
+	bool may_force;
 	void (*judge)(struct call *call, const struct fault_arg *arg,
 		      struct rng *rng);
 };

@@ -30,18 +30,20 @@ enum rule_selectors {
 	SELECT_EXE = 1 << 6,
 	SELECT_FRAME = 1 << 7,
 	SELECT_SIDE = 1 << 8,
+	SELECT_ALL = (1 << 9) - 1,
 };
 /* These need the object behind the fd: one look per fd, then cached. */
 #define SELECT_OBJECT (SELECT_PATH | SELECT_PEER | SELECT_HOST | SELECT_SIDE)
 
 enum rule_triggers {
 	TRIGGER_NTH = 1 << 0, /* nth_first..nth_last by nth_step */
-	TRIGGER_NTH_RANDOM = 1 << 1, /* one index in that range, per process */
+	TRIGGER_NTH_RANDOM = 1 << 1, /* one of them, drawn for the process */
 	TRIGGER_P = 1 << 2,
 	TRIGGER_TIMES = 1 << 3,
 	TRIGGER_AFTER_NS = 1 << 4, /* since the rule's phase began */
 	TRIGGER_AFTER_BYTES = 1 << 5, /* bytes asked for by matching calls */
 	TRIGGER_AFTER_CALLS = 1 << 6,
+	TRIGGER_ALL = (1 << 7) - 1,
 };
 
 #define NTH_FOREVER UINT64_MAX
@@ -77,7 +79,7 @@ struct plan_rule {
  * index, so that the target can search it. */
 struct plan_decision {
 	uint32_t rule;
-	uint32_t pad;
+	uint32_t pad; /* 0, as every pad in a plan */
 	uint64_t stream; /* thread's creation path */
 	uint64_t index; /* matching calls of the rule on that thread, 1-based */
 };
@@ -85,14 +87,14 @@ struct plan_decision {
 struct plan_header {
 	uint64_t magic;
 	uint64_t abi; /* plan_abi(): hash of both tables and these shapes */
-	uint64_t checksum; /* of all bytes after the header */
+	uint64_t checksum; /* of all other bytes, by plan_seal() */
 	uint64_t seed;
 	uint32_t bytes; /* header included */
 	uint32_t rules_count, rules_off;
 	uint32_t chain_off; /* uint16_t[CALL_COUNT][2]: first, count */
 	uint32_t index_off, index_count; /* uint16_t rule numbers */
 	uint32_t decisions_off, decisions_count;
-	uint32_t phases_count;
+	uint32_t phases_count; /* at least 1 */
 	uint32_t replay; /* 1: only the decisions fire */
 	uint32_t strings_off, strings_bytes;
 };
@@ -115,8 +117,9 @@ int plan_open(const void *map, size_t bytes, struct plan *ret_plan);
 
 /* plan_abi - what runner and library must agree upon. */
 uint64_t plan_abi(void);
+/* plan_checksum - of any bytes; not cryptographic. */
 uint64_t plan_checksum(const void *bytes, size_t n);
-/* plan_seal - fill magic, abi and checksum of a plan just written. */
+/* plan_seal - fill magic, abi, bytes and checksum of a plan just written. */
 void plan_seal(void *map, size_t bytes);
 
 static inline const char *plan_string(const struct plan *plan, uint32_t off)
@@ -141,8 +144,12 @@ bool trigger_holds(const struct plan *plan, const struct plan_rule *rule,
 		   const struct trigger_input *in);
 
 /* Pure matchers.  Globs: `*` within a path component, `**` across, `?`,
- * `[a-z]`; no escapes; no recursion. */
+ * `[a-z]`, `[!a-z]`, none of which but `**` takes a slash; `**` with a slash
+ * after it is any number of whole components, none included; no escapes, a
+ * `[` that nothing closes is itself.  Linear but for tries that fail late. */
 bool glob_match(const char *glob, const char *text);
+/* peer_match - an IPv4 peer may come as ::ffff:a.b.c.d and may be wanted so;
+ * AF_UNIX names as in ss(8): an abstract one starts with @. */
 bool peer_match(const struct plan *plan, const struct plan_peer *want,
 		const struct sockaddr *addr, unsigned addrlen);
 

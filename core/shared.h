@@ -172,13 +172,15 @@ int shared_check(const struct shared_header *header, size_t bytes);
  * owner is dead, two otherwise.  Signal-safe. */
 bool lease_holds(const struct state *state, uint64_t now_ns);
 
-/* ring_push - publish one event; fills seq.  Wait-free, signal-safe.
+/* ring_push - publish one event; fills seq.  Lock-free, signal-safe.
  * Overwrites the oldest when the reader is behind; the reader sees the gap. */
 void ring_push(struct ring *ring, const struct event *event);
 /* ring_pop - next event for the one reader.
- * Returns 1: *ret_event is filled; 0: nothing new.  *ret_lost counts events
- * that were overwritten before they were read, or torn by a dying writer
- * (only when final: the writers are known to be gone). */
+ * Returns 1: *ret_event is filled; 0: nothing new, or the next event is still
+ * being written.  Adds to *ret_lost the events that were overwritten before
+ * they were read and, when final (the writers are gone, or one stood still
+ * for longer than any live one would), those that a dying writer left torn.
+ * Popped and lost events are together all that were ever pushed. */
 int ring_pop(struct ring *ring, bool final, struct event *ret_event,
 	     uint64_t *ret_lost);
 

@@ -29,7 +29,7 @@ struct site {
 	uint64_t end; /* first byte after what is displaced or `syscall` */
 	int32_t nr; /* if a constant is loaded; -1: decided at run time */
 	uint8_t kind; /* enum site_kind */
-	uint8_t length; /* displaced bytes, end - start */
+	uint8_t length; /* of bytes[], from start; `syscall` may count in */
 	uint8_t pad[2];
 	uint8_t bytes[SITE_BYTES_MAX]; /* expected at start */
 	uint64_t function; /* start of the enclosing function, 0: unknown */
@@ -38,7 +38,7 @@ struct site {
 struct sites_header {
 	uint64_t magic;
 	uint64_t abi; /* sizeof(struct site) joined with a version */
-	uint64_t checksum; /* of all that follows the header */
+	uint64_t checksum; /* plan_checksum() of the sites */
 	uint32_t count;
 	uint32_t build_id_bytes;
 	uint8_t build_id[32];

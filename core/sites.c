@@ -1,0 +1,83 @@
+/* sites.c - a patch plan is checked whole before a byte is touched. */
+#include "core/sites.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "core/plan.h"
+
+#define SITES_VERSION 1
+#define JUMP_BYTES    5 /* what a site must have room for */
+#define SYSCALL_BYTES 2
+
+uint64_t sites_abi(void)
+{
+	const uint64_t shapes[] = {
+		SITES_VERSION,
+		sizeof(struct site),
+		sizeof(struct sites_header),
+		offsetof(struct site, bytes),
+		offsetof(struct site, function),
+	};
+
+	return plan_checksum(shapes, sizeof(shapes));
+}
+
+static bool is_site_sound(const struct sites_header *h, const struct site *site)
+{
+	uint64_t end = site->syscall + SYSCALL_BYTES;
+
+	if (site->kind > SITE_SKIPPED || site->syscall < h->text_start ||
+	    site->syscall >= h->text_end || end > h->text_end)
+		return false;
+	if (site->kind == SITE_LEFT || site->kind == SITE_SKIPPED)
+		return true;
+	if (site->start < h->text_start || site->start > site->syscall ||
+	    site->end > h->text_end || site->length < JUMP_BYTES ||
+	    site->length > SITE_BYTES_MAX ||
+	    site->start + site->length > h->text_end)
+		return false;
+	/* Before: what is displaced must end where `syscall` stands, which
+	 * may be counted in.  Around: `syscall` is displaced as well. */
+	if (site->kind == SITE_BEFORE)
+		return site->start + JUMP_BYTES <= site->syscall &&
+		       (site->start + site->length == site->syscall ||
+			site->start + site->length == end) &&
+		       (site->end == site->syscall || site->end == end);
+	return site->end >= end && site->start + site->length == site->end;
+}
+
+int sites_open(const void *map, size_t bytes,
+	       const struct sites_header **ret_header,
+	       const struct site **ret_sites)
+{
+	const struct sites_header *h = map;
+	const struct site *sites = (const void *)(h + 1);
+	uint64_t free_from = 0;
+
+	if (!map || (uintptr_t)map % _Alignof(struct sites_header) ||
+	    bytes < sizeof(*h))
+		return -EBADMSG;
+	if (h->magic != SITES_MAGIC || h->abi != sites_abi())
+		return -EPROTO;
+	if (h->count > SITES_MAX || h->text_start > h->text_end ||
+	    h->build_id_bytes == 0 || h->build_id_bytes > sizeof(h->build_id) ||
+	    bytes - sizeof(*h) < h->count * sizeof(*sites) ||
+	    h->checksum != plan_checksum(sites, h->count * sizeof(*sites)))
+		return -EBADMSG;
+	for (uint32_t i = 0; i < h->count; i++) {
+		bool is_patched = sites[i].kind <= SITE_AROUND;
+
+		if (!is_site_sound(h, &sites[i]))
+			return -EBADMSG;
+		if (!is_patched)
+			continue;
+		/* In order, and none in another's bytes. */
+		if (sites[i].start < free_from)
+			return -EBADMSG;
+		free_from = sites[i].start + sites[i].length;
+	}
+	*ret_header = h;
+	*ret_sites = sites;
+	return 0;
+}
