@@ -9,8 +9,10 @@
 #ifndef MISHAP_CORE_SITES_H
 #define MISHAP_CORE_SITES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 
 #define SITES_MAGIC 0x3153455449534921ull
 #define SITES_MAX 4096
@@ -21,7 +23,18 @@ enum site_kind {
 	SITE_AROUND, /* `syscall` and what follows is displaced too */
 	SITE_LEFT, /* can't be patched: counted and said */
 	SITE_SKIPPED, /* clone, vfork, rt_sigreturn, exit, futex ...: on purpose */
+	SITE_FUNNEL, /* the call of a cancellation funnel is redirected */
 };
+
+/* What start, end and bytes are, by kind:
+ *  BEFORE   whole instructions, 5 bytes or more, then `syscall` itself: it is
+ *           compared, but stays as it is
+ *  AROUND   `syscall` and the whole instructions after it
+ *  FUNNEL   a `call` of the function through which a libc makes all its
+ *           cancellable calls (glibc >= 2.41, musl) because it compares the
+ *           PC with it when a thread is cancelled; `syscall` is the one in
+ *           that function, `function` is its first byte
+ *  others   `syscall` alone; never touched */
 
 struct site {
 	uint64_t start; /* first displaced byte */
@@ -50,5 +63,29 @@ int sites_open(const void *map, size_t bytes,
 	       const struct sites_header **ret_header,
 	       const struct site **ret_sites);
 uint64_t sites_abi(void);
+
+/* site_is_skipped - must this system call never pass a hook?  It ends or
+ * splits the caller, or is the ground that libc's own locks, signal frames
+ * and thread start stand on.  Pure. */
+static inline bool site_is_skipped(long nr)
+{
+	switch (nr) {
+	case SYS_clone:
+	case SYS_clone3:
+	case SYS_fork:
+	case SYS_vfork:
+	case SYS_rt_sigreturn:
+	case SYS_exit:
+	case SYS_exit_group:
+	case SYS_futex:
+	case SYS_rt_sigprocmask:
+	case SYS_set_robust_list:
+	case SYS_set_tid_address:
+	case SYS_arch_prctl:
+	case SYS_rseq:
+		return true;
+	}
+	return false;
+}
 
 #endif

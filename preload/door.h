@@ -32,11 +32,19 @@ struct site_regs {
 	uint64_t rip; /* address of the original `syscall`, for unwinders */
 };
 
+#define SITE_RED_ZONE 128 /* left untouched below the target's rsp */
+
+/* site_regs_sp - the target's rsp at the patched `syscall`. */
+static inline uint64_t site_regs_sp(const struct site_regs *regs)
+{
+	return (uint64_t)(regs + 1) + SITE_RED_ZONE;
+}
+
 /* What a stub knows of its site; written by sites.c, then read-only. */
 struct site_stub {
 	uint64_t proceed; /* where to go on to make the call in place */
 	uint64_t result; /* where to go on with rax as the result */
-	uint64_t syscall; /* the original instruction's address */
+	uint64_t syscall; /* the original instruction; the funnel's start */
 	int32_t nr; /* -1: in rax */
 	bool cancel_by_pc; /* glibc >= 2.41: cancellation looks at the PC */
 	uint8_t pad[3];
