@@ -6,7 +6,7 @@
 
 #include "core/plan.h"
 
-#define SITES_VERSION 1
+#define SITES_VERSION 2
 #define JUMP_BYTES    5 /* what a site must have room for */
 #define SYSCALL_BYTES 2
 
@@ -27,15 +27,23 @@ static bool is_site_sound(const struct sites_header *h, const struct site *site)
 {
 	uint64_t end = site->syscall + SYSCALL_BYTES;
 
-	if (site->kind > SITE_SKIPPED || site->syscall < h->text_start ||
+	if (site->kind > SITE_FUNNEL || site->syscall < h->text_start ||
 	    site->syscall >= h->text_end || end > h->text_end)
 		return false;
 	if (site->kind == SITE_LEFT || site->kind == SITE_SKIPPED)
 		return true;
-	if (site->start < h->text_start || site->start > site->syscall ||
-	    site->end > h->text_end || site->length < JUMP_BYTES ||
-	    site->length > SITE_BYTES_MAX ||
-	    site->start + site->length > h->text_end)
+	if (site->start < h->text_start || site->end > h->text_end ||
+	    site->length < JUMP_BYTES || site->length > SITE_BYTES_MAX ||
+	    site->start > h->text_end - site->length)
+		return false;
+	/* A call of the function that the `syscall` stands in. */
+	if (site->kind == SITE_FUNNEL)
+		return site->length == JUMP_BYTES &&
+		       site->start + site->length == site->end &&
+		       site->function >= h->text_start &&
+		       site->function <= site->syscall &&
+		       (site->end <= site->function || site->start >= end);
+	if (site->start > site->syscall)
 		return false;
 	/* Before: what is displaced must end where `syscall` stands, which
 	 * may be counted in.  Around: `syscall` is displaced as well. */
@@ -66,7 +74,8 @@ int sites_open(const void *map, size_t bytes,
 	    h->checksum != plan_checksum(sites, h->count * sizeof(*sites)))
 		return -EBADMSG;
 	for (uint32_t i = 0; i < h->count; i++) {
-		bool is_patched = sites[i].kind <= SITE_AROUND;
+		bool is_patched = sites[i].kind != SITE_LEFT &&
+				  sites[i].kind != SITE_SKIPPED;
 
 		if (!is_site_sound(h, &sites[i]))
 			return -EBADMSG;
