@@ -83,17 +83,22 @@ struct file_seen { /* of a path that an expectation names */
 	uint64_t hash_before, hash_after, bytes_before, bytes_after;
 	uint64_t hash_other[2]; /* of the files that it is compared with */
 	bool exists_other[2];
+	/* errno of why it couldn't be read; ENOENT is no error */
+	int error_before, error_after, error_other[2];
 };
 
-struct command_seen { /* of a `check` expectation */
+struct command_seen { /* of a `check` or `ledger` expectation */
 	size_t expect; /* index in scenario->expects */
 	struct ending ending;
-	char *output; /* first 4 KiB, both streams */
+	char *output; /* both streams: 4 KiB of a check, a reader's all */
+	size_t bytes;
+	bool truncated;
 };
 
 struct names_seen { /* of a `leftovers` expectation */
 	size_t expect;
-	struct strings before, after;
+	struct strings before, after; /* paths below DIR */
+	int error_before, error_after; /* errno */
 };
 
 struct process_seen {
@@ -274,7 +279,7 @@ int rundir_save(const struct evidence *evidence,
 		const struct options *options,
 		const struct judgement *judgement);
 
-/* command.c - run a command beside the target: unfaulted, in evidence->cwd, in
+/* command.c - for oracles: run a command beside the target: unfaulted, in evidence->cwd, in
  * its sandbox if it has one, stdin from /dev/null, both streams in one output
  * (NUL-terminated, at most output_max bytes; *ret_bytes may be NULL).
  * Past timeout_ns the whole process group is killed: ending->timed_out. */

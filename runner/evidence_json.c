@@ -1,0 +1,627 @@
+/* Evidence to and from a run directory.  One function per shape goes both
+ * ways, so that what is written and what is read can't drift apart. */
+#include "runner/words.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define EVIDENCE_VERSION 1
+#define EVENTS_MAGIC	 0x31544e5645534d21ull /* "!MSEVNT1" */
+#define EVENTS_MAX	 (1u << 24)
+#define ITEMS_MAX	 (1u << 24)
+#define FILE_BYTES_MAX	 ((size_t)1 << 30)
+
+struct io {
+	json_t *at; /* the object that fields belong to; borrowed */
+	bool load;
+	int error; /* the first one sticks */
+};
+
+static void io_fail(struct io *io, int error)
+{
+	if (!io->error)
+		io->error = error;
+}
+
+static void io_put(struct io *io, const char *key, json_t *value)
+{
+	if (!value || json_object_set_new(io->at, key, value) < 0)
+		io_fail(io, -ENOMEM);
+}
+
+static uint64_t io_number(struct io *io, const char *key, uint64_t value)
+{
+	const json_t *json;
+
+	if (!io->load) {
+		io_put(io, key, json_integer((json_int_t)value));
+		return value;
+	}
+	json = json_object_get(io->at, key);
+	if (!json_is_integer(json)) {
+		io_fail(io, -EBADMSG);
+		return 0;
+	}
+	return (uint64_t)json_integer_value(json);
+}
+
+/* Numbers and booleans alike: a boolean is 0 or 1. */
+#define NUMBER(io, of, field)                                                  \
+	((of)->field = (__typeof__((of)->field))io_number(                     \
+		 io, #field, (uint64_t)(of)->field))
+
+static void io_string(struct io *io, const char *key, char **string)
+{
+	const json_t *json;
+
+	if (!io->load) {
+		io_put(io, key, words_json_string(*string));
+		return;
+	}
+	json = json_object_get(io->at, key);
+	if (json_is_null(json))
+		return;
+	if (!json_is_string(json)) {
+		io_fail(io, -EBADMSG);
+		return;
+	}
+	*string = strdup(json_string_value(json));
+	if (!*string)
+		io_fail(io, -ENOMEM);
+}
+
+#define STRING(io, of, field) io_string(io, #field, &(of)->field)
+
+static void io_chars(struct io *io, const char *key, char *chars, size_t size)
+{
+	char *string = chars;
+
+	if (io->load)
+		string = NULL;
+	io_string(io, key, &string);
+	if (io->load && string) {
+		snprintf(chars, size, "%s", string);
+		free(string);
+	}
+}
+
+static void io_strings(struct io *io, const char *key, struct strings *strings)
+{
+	json_t *array;
+
+	if (!io->load) {
+		array = json_array();
+		for (size_t i = 0; i < strings->count; i++)
+			if (json_array_append_new(
+				    array,
+				    words_json_string(strings->items[i])) < 0)
+				io_fail(io, -ENOMEM);
+		io_put(io, key, array);
+		return;
+	}
+	array = json_object_get(io->at, key);
+	if (!json_is_array(array)) {
+		io_fail(io, -EBADMSG);
+		return;
+	}
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *item = json_string_value(json_array_get(array, i));
+
+		if (!item)
+			io_fail(io, -EBADMSG);
+		else if (words_push(strings, strdup(item)) < 0)
+			io_fail(io, -ENOMEM);
+	}
+}
+
+typedef void io_shape(struct io *io, void *item);
+
+static void io_object(struct io *io, const char *key, void *item,
+		      io_shape *shape)
+{
+	struct io inner = { .load = io->load };
+
+	inner.at = io->load ? json_object_get(io->at, key) : json_object();
+	if (!json_is_object(inner.at)) {
+		io_fail(io, -EBADMSG);
+		return;
+	}
+	shape(&inner, item);
+	if (inner.error)
+		io_fail(io, inner.error);
+	if (!io->load)
+		io_put(io, key, inner.at);
+}
+
+/* A list: *items of *count; on load both are made.  NULL items stay NULL. */
+static void io_list(struct io *io, const char *key, void **items, size_t *count,
+		    size_t size, io_shape *shape)
+{
+	struct io inner = { .load = io->load };
+	json_t *array;
+
+	if (!io->load && !*items) {
+		io_put(io, key, json_null());
+		return;
+	}
+	array = io->load ? json_object_get(io->at, key) : json_array();
+	if (io->load && json_is_null(array)) {
+		*count = 0;
+		return;
+	}
+	if (!json_is_array(array) || json_array_size(array) > ITEMS_MAX) {
+		io_fail(io, -EBADMSG);
+		return;
+	}
+	if (io->load) {
+		*count = json_array_size(array);
+		*items = calloc(*count + 1, size);
+		if (!*items) {
+			*count = 0;
+			io_fail(io, -ENOMEM);
+			return;
+		}
+	}
+	for (size_t i = 0; i < *count; i++) {
+		inner.at = io->load ? json_array_get(array, i) : json_object();
+		if (!json_is_object(inner.at)) {
+			io_fail(io, -EBADMSG);
+			return;
+		}
+		shape(&inner, (char *)*items + i * size);
+		if (!io->load && json_array_append_new(array, inner.at) < 0)
+			io_fail(io, -ENOMEM);
+	}
+	if (inner.error)
+		io_fail(io, inner.error);
+	if (!io->load)
+		io_put(io, key, array);
+}
+
+#define LIST(io, of, field, count, shape)                                      \
+	io_list(io, #field, (void **)&(of)->field, count,                      \
+		sizeof(*(of)->field), shape)
+
+static void io_ending(struct io *io, void *item)
+{
+	struct ending *ending = item;
+
+	NUMBER(io, ending, started);
+	NUMBER(io, ending, ended);
+	NUMBER(io, ending, timed_out);
+	NUMBER(io, ending, stopped_by_us);
+	NUMBER(io, ending, killed_by_rule);
+	NUMBER(io, ending, status);
+	NUMBER(io, ending, signal);
+	NUMBER(io, ending, core);
+	NUMBER(io, ending, start_ns);
+	NUMBER(io, ending, end_ns);
+}
+
+static void io_sample(struct io *io, void *item)
+{
+	struct sample *sample = item;
+
+	NUMBER(io, sample, due_ns);
+	NUMBER(io, sample, latency_ns);
+	NUMBER(io, sample, steady);
+	NUMBER(io, sample, phase);
+	NUMBER(io, sample, ok);
+}
+
+static void io_growth(struct io *io, void *item)
+{
+	struct growth *growth = item;
+
+	NUMBER(io, growth, fds);
+	NUMBER(io, growth, threads);
+	NUMBER(io, growth, rss_bytes);
+	NUMBER(io, growth, known);
+}
+
+static void io_text(struct io *io, void *item)
+{
+	struct text *text = item;
+	bool captured = text->bytes;
+
+	NUMBER(io, text, count);
+	NUMBER(io, text, truncated);
+	captured = io_number(io, "captured", captured);
+	if (!io->load || !captured)
+		return;
+	text->path = strdup(""); /* text_load() puts the real one */
+	if (!text->path)
+		io_fail(io, -ENOMEM);
+}
+
+static void io_file(struct io *io, void *item)
+{
+	struct file_seen *file = item;
+
+	STRING(io, file, path);
+	NUMBER(io, file, exists_before);
+	NUMBER(io, file, exists_after);
+	NUMBER(io, file, hash_before);
+	NUMBER(io, file, hash_after);
+	NUMBER(io, file, bytes_before);
+	NUMBER(io, file, bytes_after);
+	NUMBER(io, file, error_before);
+	NUMBER(io, file, error_after);
+	for (size_t i = 0; i < 2; i++) {
+		char key[] = "hash_other0";
+
+		key[10] = (char)('0' + i);
+		file->hash_other[i] = io_number(io, key, file->hash_other[i]);
+		memcpy(key, "have", 4);
+		file->exists_other[i] =
+			io_number(io, key, file->exists_other[i]);
+		memcpy(key, "fail", 4);
+		file->error_other[i] =
+			(int)io_number(io, key, (uint64_t)file->error_other[i]);
+	}
+}
+
+static void io_command(struct io *io, void *item)
+{
+	struct command_seen *command = item;
+
+	NUMBER(io, command, expect);
+	io_object(io, "ending", &command->ending, io_ending);
+	STRING(io, command, output);
+	NUMBER(io, command, truncated);
+	command->bytes = command->output ? strlen(command->output) : 0;
+}
+
+static void io_names(struct io *io, void *item)
+{
+	struct names_seen *names = item;
+
+	NUMBER(io, names, expect);
+	io_strings(io, "before", &names->before);
+	io_strings(io, "after", &names->after);
+	NUMBER(io, names, error_before);
+	NUMBER(io, names, error_after);
+}
+
+static void io_process(struct io *io, void *item)
+{
+	struct process_seen *process = item;
+
+	NUMBER(io, process, pid);
+	NUMBER(io, process, status);
+	NUMBER(io, process, sites);
+	NUMBER(io, process, sites_patched);
+	NUMBER(io, process, sites_left);
+	io_chars(io, "exe", process->exe, sizeof(process->exe));
+	NUMBER(io, process, fired);
+}
+
+static void io_phase(struct io *io, void *item)
+{
+	struct phase_seen *phase = item;
+
+	NUMBER(io, phase, start_ns);
+	NUMBER(io, phase, end_ns);
+	NUMBER(io, phase, fired);
+	NUMBER(io, phase, reached);
+	NUMBER(io, phase, steady_again);
+	NUMBER(io, phase, steady_ns);
+}
+
+static void io_count(struct io *io, void *item)
+{
+	*(uint64_t *)item = io_number(io, "n", *(uint64_t *)item);
+}
+
+/* An array of fixed length, of which the scenario uses the first few. */
+static void io_fixed(struct io *io, const char *key, void *array, size_t used,
+		     size_t size, io_shape *shape)
+{
+	void *items = array;
+	size_t count = used;
+
+	if (io->load)
+		items = NULL;
+	io_list(io, key, &items, &count, size, shape);
+	if (!io->load || io->error)
+		return;
+	if (count != used)
+		io_fail(io, -EBADMSG);
+	else if (items)
+		memcpy(array, items, used * size);
+	free(items);
+}
+
+/* Calls by name: their ids differ between builds. */
+static void io_calls(struct io *io, void *item)
+{
+	uint64_t *calls = item;
+	const char *key;
+	json_t *value;
+
+	if (!io->load) {
+		for (unsigned i = 0; i < CALL_COUNT; i++)
+			if (calls[i])
+				io_number(io, call_table[i].name, calls[i]);
+		return;
+	}
+	json_object_foreach(io->at, key, value)
+	{
+		unsigned id = call_find(key, strlen(key));
+
+		if (id < CALL_COUNT)
+			calls[id] = (uint64_t)json_integer_value(value);
+	}
+}
+
+static void io_books(struct io *io, void *item)
+{
+	struct evidence *evidence = item;
+	const struct scenario *scenario = evidence->scenario;
+
+	NUMBER(io, evidence, events_lost);
+	NUMBER(io, evidence, lapses);
+	NUMBER(io, evidence, unresolved);
+	NUMBER(io, evidence, processes_lost);
+	NUMBER(io, evidence, fault_first_ns);
+	NUMBER(io, evidence, fault_last_ns);
+	io_fixed(io, "matched", evidence->matched, scenario->rules_count,
+		 sizeof(*evidence->matched), io_count);
+	io_fixed(io, "fired", evidence->fired, scenario->rules_count,
+		 sizeof(*evidence->fired), io_count);
+	io_object(io, "calls", evidence->calls, io_calls);
+	LIST(io, evidence, processes, &evidence->processes_count, io_process);
+}
+
+static void io_evidence(struct io *io, struct evidence *evidence)
+{
+	const struct scenario *scenario = evidence->scenario;
+	size_t workloads = scenario->workloads_count;
+	size_t outs = workloads;
+
+	NUMBER(io, evidence, seed);
+	io_chars(io, "id", evidence->id, sizeof(evidence->id));
+	STRING(io, evidence, scratch);
+	STRING(io, evidence, cwd);
+	NUMBER(io, evidence, start_ns);
+	NUMBER(io, evidence, ready_ns);
+	NUMBER(io, evidence, end_ns);
+	NUMBER(io, evidence, ready);
+	STRING(io, evidence, ready_why);
+	io_object(io, "target", &evidence->target, io_ending);
+	NUMBER(io, evidence, restarts);
+	LIST(io, evidence, crashes, &evidence->crashes_count, io_ending);
+	LIST(io, evidence, workloads, &workloads, io_ending);
+	LIST(io, evidence, workload_outs, &outs, io_text);
+	if ((evidence->workloads && workloads != scenario->workloads_count) ||
+	    (evidence->workload_outs && outs != scenario->workloads_count))
+		io_fail(io, -EBADMSG);
+	LIST(io, evidence, samples, &evidence->samples_count, io_sample);
+	io_fixed(io, "phases", evidence->phases, scenario->phases_count,
+		 sizeof(*evidence->phases), io_phase);
+	io_object(io, "at_ready", &evidence->at_ready, io_growth);
+	io_object(io, "at_end", &evidence->at_end, io_growth);
+	io_object(io, "out", &evidence->out, io_text);
+	io_object(io, "err", &evidence->err, io_text);
+	LIST(io, evidence, files, &evidence->files_count, io_file);
+	LIST(io, evidence, commands, &evidence->commands_count, io_command);
+	LIST(io, evidence, names, &evidence->names_count, io_names);
+	io_object(io, "books", evidence, io_books);
+	STRING(io, evidence, unreachable);
+	STRING(io, evidence, aborted);
+	NUMBER(io, evidence, aborted_signal);
+	NUMBER(io, evidence, replay_recorded);
+	NUMBER(io, evidence, replay_agreed);
+	NUMBER(io, evidence, is_replay);
+}
+
+struct events_header {
+	uint64_t magic, event_bytes, count;
+};
+
+static int put_events(FILE *out, const void *what)
+{
+	const struct evidence *evidence = what;
+	struct events_header header = {
+		.magic = EVENTS_MAGIC,
+		.event_bytes = sizeof(struct event),
+		.count = evidence->events_count,
+	};
+
+	if (fwrite(&header, sizeof(header), 1, out) != 1 ||
+	    fwrite(evidence->events, sizeof(struct event),
+		   evidence->events_count, out) != evidence->events_count)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+static int put_text(FILE *out, const void *what)
+{
+	const struct text *text = what;
+
+	return fwrite(text->bytes, 1, text->count, out) == text->count ? 0
+								       : -EIO;
+}
+
+/* The engine writes streams as they come; what isn't there yet, we write. */
+static int text_save(const char *run_dir, const char *name,
+		     const struct text *text)
+{
+	_cleanup_words_ char *path = words_say("%s/%s", run_dir, name);
+	char *there = NULL;
+	size_t count = 0;
+	bool same;
+
+	if (!path)
+		return -ENOMEM;
+	if (!text->bytes)
+		return 0;
+	same = words_read(path, FILE_BYTES_MAX, &there, &count) == 0 &&
+	       count >= text->count &&
+	       memcmp(there, text->bytes, text->count) == 0;
+	free(there);
+	return same ? 0 : words_write(path, put_text, text);
+}
+
+static int text_load(const char *run_dir, const char *name, struct text *text)
+{
+	_cleanup_words_ char *path = words_say("%s/%s", run_dir, name);
+	size_t kept = text->count;
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	if (!text->path) /* wasn't captured */
+		return 0;
+	error = words_read(path, FILE_BYTES_MAX, &text->bytes, &text->count);
+	if (error < 0)
+		return error;
+	if (text->count < kept)
+		return -EBADMSG;
+	text->count = kept;
+	text->bytes[kept] = '\0';
+	free(text->path);
+	text->path = path;
+	path = NULL;
+	return 0;
+}
+
+/* texts_each - save or load all streams; names are ours, in the directory. */
+static int texts_each(struct evidence *evidence, const char *run_dir, bool load)
+{
+	size_t workloads = evidence->workload_outs
+				   ? evidence->scenario->workloads_count
+				   : 0;
+	int error = 0;
+
+	for (size_t i = 0; i < workloads + 2 && !error; i++) {
+		struct text *text = i == 0   ? &evidence->out
+				    : i == 1 ? &evidence->err
+					     : &evidence->workload_outs[i - 2];
+		char name[40];
+
+		snprintf(name, sizeof(name), "workload%zu.stdout", i - 2);
+		if (i < 2)
+			strcpy(name, i ? "stderr" : "stdout");
+		error = load ? text_load(run_dir, name, text)
+			     : text_save(run_dir, name, text);
+	}
+	return error;
+}
+
+int evidence_save(const struct evidence *evidence)
+{
+	/* io only reads when it doesn't load. */
+	struct evidence *source = (struct evidence *)evidence;
+	_cleanup_json_ json_t *json = json_object();
+	_cleanup_words_ char *path =
+		words_say("%s/evidence.json", evidence->run_dir);
+	_cleanup_words_ char *events =
+		words_say("%s/events.bin", evidence->run_dir);
+	struct io io = { .at = json };
+	int error;
+
+	if (!json || !path || !events)
+		return -ENOMEM;
+	io_put(&io, "version", json_integer(EVIDENCE_VERSION));
+	io_evidence(&io, source);
+	if (io.error)
+		return io.error;
+	error = words_write(events, put_events, evidence);
+	if (error < 0)
+		return error;
+	error = texts_each(source, evidence->run_dir, false);
+	if (error < 0)
+		return error;
+	error = words_write_json(path, json);
+	if (error < 0 || !evidence->bare || !evidence->bare->run_dir)
+		return error;
+	return evidence_save(evidence->bare);
+}
+
+static int events_load(const char *run_dir, struct evidence *evidence)
+{
+	_cleanup_words_ char *path = words_say("%s/events.bin", run_dir);
+	_cleanup_words_ char *bytes = NULL;
+	struct events_header header;
+	size_t n;
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	error = words_read(path, FILE_BYTES_MAX, &bytes, &n);
+	if (error < 0)
+		return error;
+	if (n < sizeof(header))
+		return -EBADMSG;
+	memcpy(&header, bytes, sizeof(header));
+	if (header.magic != EVENTS_MAGIC ||
+	    header.event_bytes != sizeof(struct event) ||
+	    header.count > EVENTS_MAX ||
+	    n != sizeof(header) + header.count * sizeof(struct event))
+		return -EBADMSG;
+	evidence->events = malloc(header.count * sizeof(struct event) + 1);
+	if (!evidence->events)
+		return -ENOMEM;
+	evidence->events_count = header.count;
+	memcpy(evidence->events, bytes + sizeof(header), n - sizeof(header));
+	return 0;
+}
+
+static int evidence_load_one(const char *run_dir,
+			     const struct scenario *scenario,
+			     struct evidence **ret_evidence)
+{
+	_cleanup_words_ char *path = words_say("%s/evidence.json", run_dir);
+	_cleanup_json_ json_t *json = NULL;
+	struct evidence *evidence;
+	_cleanup_words_ char *bytes = NULL;
+	struct io io = { .load = true };
+	int error =
+		path ? words_read(path, FILE_BYTES_MAX, &bytes, NULL) : -ENOMEM;
+
+	if (error < 0)
+		return error;
+	json = io.at = json_loads(bytes, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(json) ||
+	    json_integer_value(json_object_get(json, "version")) !=
+		    EVIDENCE_VERSION)
+		return -EBADMSG;
+	evidence = calloc(1, sizeof(*evidence));
+	if (!evidence)
+		return -ENOMEM;
+	evidence->scenario = scenario;
+	evidence->run_dir = strdup(run_dir);
+	io_evidence(&io, evidence);
+	error = evidence->run_dir ? io.error : -ENOMEM;
+	if (!error)
+		error = events_load(run_dir, evidence);
+	if (!error)
+		error = texts_each(evidence, run_dir, true);
+	if (error) {
+		evidence_free(evidence);
+		return error;
+	}
+	*ret_evidence = evidence;
+	return 0;
+}
+
+int evidence_load(const char *run_dir, const struct scenario *scenario,
+		  struct evidence **ret_evidence)
+{
+	_cleanup_words_ char *bare_dir = words_say("%s/bare", run_dir);
+	struct evidence *evidence, *bare = NULL;
+	int error = bare_dir ? evidence_load_one(run_dir, scenario, &evidence)
+			     : -ENOMEM;
+
+	if (error < 0)
+		return error;
+	error = evidence_load_one(bare_dir, scenario, &bare);
+	if (error < 0 && error != -ENOENT && error != -ENOTDIR) {
+		evidence_free(evidence);
+		return error;
+	}
+	evidence->bare = bare;
+	*ret_evidence = evidence;
+	return 0;
+}
