@@ -279,7 +279,8 @@ int rundir_save(const struct evidence *evidence,
 		const struct options *options,
 		const struct judgement *judgement);
 
-/* command.c - for oracles: run a command beside the target: unfaulted, in evidence->cwd, in
+/* command.c - for oracles: run a command beside the target: unfaulted, in
+ * evidence->cwd,
  * its sandbox if it has one, stdin from /dev/null, both streams in one output
  * (NUL-terminated, at most output_max bytes; *ret_bytes may be NULL).
  * Past timeout_ns the whole process group is killed: ending->timed_out. */
