@@ -74,6 +74,13 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
 
+# The stack walker is tested as it is built for the guest.
+$(BUILD)/tests/test_stack_%: tests/unit/test_stack_%.c $(call pic,$(wildcard preload/stack*.c)) $(BUILD)/libhouse.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(filter %.o,$^) \
+		$(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
+
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -1,0 +1,375 @@
+/* stack.c - the walk from a call to those who made it.
+ *
+ * What an unwind table says about one address never changes, so each address
+ * is looked up once and its rule cached, shared by all threads.  A cache slot
+ * is guarded by a sequence number, odd while somebody writes; a reader that
+ * meets a writer, or is one itself (a signal handler), looks up for itself.
+ * A rule of a module that dlclose may take away is believed only after the
+ * module has been seen to stand where it stood, once per walk.
+ */
+#include "preload/stack.h"
+
+#define RULES	   4096 /* cache slots, a power of two */
+#define RULE_WORDS (sizeof(struct rule) / sizeof(uint64_t))
+#define ANSWERS	   1024 /* of `frame=`, cache slots, a power of two */
+#define STEPS_MAX  (SHARED_FRAMES_MAX + 48) /* our own frames are left out */
+#define UNKNOWN_ID 0x6e776f6e6b6e75ull	    /* of generated code */
+
+enum rule_flags {
+	RULE_OWN = 1 << 0,     /* a frame of this library */
+	RULE_PASSING = 1 << 1, /* of a module that may be unmapped */
+};
+
+/* What is known of one address. */
+struct rule {
+	uint64_t pc;
+	uint64_t id, offset;
+	struct cfi_rule cfi;
+	struct stack_place place;
+	uint8_t flags;
+};
+
+struct rule_slot {
+	_Atomic uint32_t sequence;
+	_Atomic uint64_t words[RULE_WORDS];
+};
+
+union rule_words {
+	struct rule rule;
+	uint64_t words[RULE_WORDS];
+};
+
+_Static_assert(sizeof(struct rule) % sizeof(uint64_t) == 0, "words");
+_Static_assert(sizeof(struct rule_slot) <= 64, "a cache line");
+
+static _Alignas(64) struct rule_slot rules[RULES];
+
+static bool rule_load(const struct rule_slot *slot, uint64_t pc,
+		      union rule_words *ret)
+{
+	uint32_t sequence =
+		atomic_load_explicit(&slot->sequence, memory_order_acquire);
+
+	if (UNLIKELY(sequence & 1 ||
+		     atomic_load_explicit(&slot->words[0],
+					  memory_order_relaxed) != pc))
+		return false;
+	for (unsigned i = 0; i < RULE_WORDS; i++)
+		ret->words[i] = atomic_load_explicit(&slot->words[i],
+						     memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	return ret->rule.pc == pc &&
+	       atomic_load_explicit(&slot->sequence, memory_order_relaxed) ==
+		       sequence;
+}
+
+static void rule_store(struct rule_slot *slot, const union rule_words *words)
+{
+	uint32_t sequence =
+		atomic_load_explicit(&slot->sequence, memory_order_relaxed);
+
+	if (sequence & 1 || !atomic_compare_exchange_strong_explicit(
+				    &slot->sequence, &sequence, sequence + 1,
+				    memory_order_acquire, memory_order_relaxed))
+		return;
+	atomic_thread_fence(memory_order_release);
+	for (unsigned i = 0; i < RULE_WORDS; i++)
+		atomic_store_explicit(&slot->words[i], words->words[i],
+				      memory_order_relaxed);
+	atomic_store_explicit(&slot->sequence, sequence + 2,
+			      memory_order_release);
+}
+
+static __attribute__((noinline)) void rule_find(uint64_t pc, struct rule *ret)
+{
+	struct stack_module module;
+
+	ret->pc = pc;
+	ret->id = UNKNOWN_ID;
+	ret->offset = 0;
+	ret->cfi = (struct cfi_rule){ .cfa = CFA_STOP };
+	ret->place = (struct stack_place){ .slot = STACK_NO_SLOT };
+	ret->flags = 0;
+	if (!stack_module_find(pc, &module, &ret->place))
+		return;
+	ret->offset = pc - module.bias;
+	ret->id = stack_mix(module.id, ret->offset);
+	if (module.own)
+		ret->flags |= RULE_OWN;
+	if (!module.lasting)
+		ret->flags |= RULE_PASSING;
+	if (module.eh_frame_hdr)
+		cfi_find(&module.span, module.eh_frame_hdr, pc, &ret->cfi);
+}
+
+/* The rule of pc, from the cache if it is there. */
+static void rule_get(uint64_t pc, union rule_words *ret)
+{
+	struct rule_slot *slot =
+		&rules[(pc * 0x9e3779b97f4a7c15ull >> 32) % RULES];
+
+	if (LIKELY(rule_load(slot, pc, ret)))
+		return;
+	rule_find(pc, &ret->rule);
+	/* An address in no module may belong to one tomorrow. */
+	if (ret->rule.place.slot != STACK_NO_SLOT)
+		rule_store(slot, ret);
+}
+
+/* One walk: the registers of the frame that it has come to. */
+struct walk {
+	uint64_t pc, sp, bp;
+	bool bp_lost;
+	bool own_stack; /* still on the stack where it began */
+	bool ended;
+	unsigned steps;
+	struct stack_range range, kept; /* kept: of the own stack */
+	struct stack_place seen[4];	/* modules that stood in this walk */
+	unsigned seen_count;
+};
+
+static bool has_stood(const struct walk *walk, struct stack_place place)
+{
+	for (unsigned i = 0; i < walk->seen_count && i < 4; i++) {
+		if (walk->seen[i].slot == place.slot &&
+		    walk->seen[i].generation == place.generation)
+			return true;
+	}
+	return false;
+}
+
+/* The rule of the frame that the walk is in, good for now. */
+static void walk_rule(struct walk *walk, union rule_words *ret)
+{
+	struct stack_place place;
+
+	rule_get(walk->pc, ret);
+	if (LIKELY(!(ret->rule.flags & RULE_PASSING)))
+		return;
+	place = ret->rule.place;
+	if (has_stood(walk, place))
+		return;
+	if (!stack_module_stands(place, walk->pc)) {
+		rule_find(walk->pc, &ret->rule);
+		if (ret->rule.place.slot == STACK_NO_SLOT)
+			return;
+		rule_store(&rules[(walk->pc * 0x9e3779b97f4a7c15ull >> 32) %
+				  RULES],
+			   ret);
+	}
+	walk->seen[walk->seen_count++ % 4] = ret->rule.place;
+}
+
+/* The frame that a signal interrupted; struct ucontext stands at sp, as the
+ * kernel left it (arch/x86/include/uapi/asm/ucontext.h, sigcontext.h). */
+static bool step_signal(struct walk *walk)
+{
+	enum { UC_RBP = 120, UC_RSP = 160, UC_RIP = 168 };
+	uint64_t sp = walk->sp;
+
+	if (!stack_range_read(&walk->range, sp + UC_RBP, &walk->bp) ||
+	    !stack_range_read(&walk->range, sp + UC_RSP, &walk->sp) ||
+	    !stack_range_read(&walk->range, sp + UC_RIP, &walk->pc))
+		return false;
+	walk->bp_lost = false;
+	if (walk->sp > sp && walk->sp - sp < STACK_FRAME_BYTES_MAX)
+		return walk->pc != 0;
+	/* The handler had a stack of its own. */
+	if (!walk->own_stack || !stack_page_readable(walk->sp))
+		return false;
+	walk->own_stack = false;
+	walk->range.lo = walk->sp & -4096ull;
+	walk->range.hi = walk->range.lo + 4096;
+	return walk->pc != 0;
+}
+
+/* The canonical frame address; false: can't be had. */
+static bool frame_address(struct walk *walk, const struct cfi_rule *cfi,
+			  uint64_t *ret_cfa)
+{
+	uint64_t base = walk->sp;
+	uint64_t cfa;
+
+	if (cfi->cfa == CFA_RBP || cfi->cfa == CFA_AT_RBP) {
+		if (walk->bp_lost)
+			return false;
+		base = walk->bp;
+	}
+	cfa = base + (uint64_t)(int64_t)cfi->cfa_off;
+	if (cfi->cfa == CFA_AT_RSP || cfi->cfa == CFA_AT_RBP) {
+		if (!stack_range_read(&walk->range, cfa, &cfa))
+			return false;
+		cfa += (uint64_t)(int64_t)cfi->cfa_add;
+	}
+	*ret_cfa = cfa;
+	return cfa > walk->sp && cfa - walk->sp <= STACK_FRAME_BYTES_MAX;
+}
+
+/* To the caller's frame; false: there is none that we could find. */
+static bool step(struct walk *walk, const struct cfi_rule *cfi)
+{
+	uint64_t cfa, ra;
+
+	if (UNLIKELY(cfi->cfa == CFA_SIGNAL))
+		return step_signal(walk);
+	if (cfi->cfa == CFA_STOP || !frame_address(walk, cfi, &cfa) ||
+	    !stack_range_read(&walk->range,
+			      cfa + (uint64_t)(int64_t)cfi->ra_off, &ra))
+		return false;
+	if (cfi->bp == BP_AT_CFA || cfi->bp == BP_AT_BP) {
+		uint64_t at = cfi->bp == BP_AT_CFA ? cfa : walk->bp;
+
+		if ((cfi->bp == BP_AT_BP && walk->bp_lost) ||
+		    !stack_range_read(&walk->range,
+				      at + (uint64_t)(int64_t)cfi->bp_off,
+				      &walk->bp))
+			walk->bp_lost = true;
+		else
+			walk->bp_lost = false;
+	} else if (cfi->bp == BP_LOST) {
+		walk->bp_lost = true;
+	}
+	walk->sp = cfa;
+	walk->pc = ra - 1; /* inside the call instruction */
+	return ra != 0;
+}
+
+static void walk_begin(struct walk *walk, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	walk->pc = pc;
+	walk->sp = sp;
+	walk->bp = bp;
+	walk->bp_lost = false;
+	walk->own_stack = true;
+	walk->ended = false;
+	walk->range = walk->kept = stack_range_at(sp);
+	walk->steps = walk->seen_count = 0;
+}
+
+/* The next frame that isn't ours; false, and the walk is over: none. */
+static bool walk_next(struct walk *walk, struct stack_frame *ret_frame)
+{
+	union rule_words words;
+
+	while (!walk->ended && walk->steps++ < STEPS_MAX) {
+		walk_rule(walk, &words);
+		walk->ended = !step(walk, &words.rule.cfi);
+		if (walk->own_stack)
+			walk->kept = walk->range;
+		if (words.rule.flags & RULE_OWN)
+			continue;
+		ret_frame->id = words.rule.id;
+		ret_frame->offset = words.rule.offset;
+		ret_frame->place = words.rule.place;
+		return true;
+	}
+	return false;
+}
+
+unsigned stack_walk(uint64_t pc, uint64_t sp, uint64_t bp,
+		    struct stack_frame *ret_frames, unsigned max)
+{
+	struct walk walk;
+	unsigned count = 0;
+
+	walk_begin(&walk, pc, sp, bp);
+	while (count < max && walk_next(&walk, &ret_frames[count]))
+		count++;
+	stack_range_keep(&walk.kept);
+	return count;
+}
+
+uint32_t stack_number(uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	struct stack_frame frames[SHARED_FRAMES_MAX];
+	unsigned count;
+
+	if (!guest_shared) /* no runner: there is nobody to tell */
+		return 0;
+	count = stack_walk(pc, sp, bp, frames, SHARED_FRAMES_MAX);
+	return count ? stack_table_number(guest_state, frames, count) : 0;
+}
+
+/* ---- frame= ------------------------------------------------------------ */
+
+/* Answers by (frame, glob): 63 bits of a hash, and the answer in bit 0. */
+static _Atomic uint64_t answers[ANSWERS];
+
+static bool frame_matches(const struct stack_frame *frame, const char *glob,
+			  uint64_t glob_hash)
+{
+	uint64_t key = stack_mix(frame->id, glob_hash) | 1;
+	_Atomic uint64_t *slot = &answers[(key >> 8) % ANSWERS];
+	uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
+	struct stack_module module;
+	bool matches;
+
+	if (LIKELY((seen | 1) == key))
+		return seen & 1;
+	if (!stack_module_get(frame->place, &module))
+		return false;
+	matches = glob_match(glob, stack_elf_name(&module)) ||
+		  stack_elf_has_symbol(&module, frame->offset + module.bias,
+				       glob);
+	atomic_store_explicit(slot, matches ? key : key - 1,
+			      memory_order_relaxed);
+	return matches;
+}
+
+bool stack_has_frame(uint64_t pc, uint64_t sp, uint64_t bp, const char *glob)
+{
+	struct stack_frame frame;
+	struct walk walk;
+	uint64_t hash = 0;
+	bool matches = false;
+
+	for (const char *c = glob; *c; c++)
+		hash = stack_mix(hash, (uint8_t)*c);
+	walk_begin(&walk, pc, sp, bp);
+	for (unsigned i = 0; i < SHARED_FRAMES_MAX && !matches; i++) {
+		if (!walk_next(&walk, &frame))
+			break;
+		matches = frame_matches(&frame, glob, hash);
+	}
+	stack_range_keep(&walk.kept);
+	return matches;
+}
+
+/* ---- from where we are ------------------------------------------------- */
+
+struct here {
+	uint64_t pc, sp, bp;
+};
+
+/* The three belong together: nothing is pushed between them. */
+#define HERE(here)                                                             \
+	__asm__ volatile("lea 0f(%%rip), %0\n0:\n\t"                           \
+			 "mov %%rsp, %1\n\t"                                   \
+			 "mov %%rbp, %2"                                       \
+			 : "=&r"((here).pc), "=&r"((here).sp),                 \
+			   "=&r"((here).bp))
+
+/* This frame must outlive the walk: the call isn't made a jump. */
+#define STAY() __asm__ volatile("" : : : "memory")
+
+__attribute__((noinline)) uint32_t stack_number_here(void)
+{
+	struct here here;
+	uint32_t number;
+
+	HERE(here);
+	number = stack_number(here.pc, here.sp, here.bp);
+	STAY();
+	return number;
+}
+
+__attribute__((noinline)) bool stack_has_frame_here(const char *glob)
+{
+	struct here here;
+	bool has;
+
+	HERE(here);
+	has = stack_has_frame(here.pc, here.sp, here.bp, glob);
+	STAY();
+	return has;
+}
