@@ -12,8 +12,8 @@
 
 #include "core/plan.h"
 
-#define WALK_RULES 3
-#define WALK_INDEX 4
+#define WALK_RULES     3
+#define WALK_INDEX     4
 #define WALK_DECISIONS 3
 
 /* A whole plan in one struct: easy to write, easy to break. */
@@ -66,12 +66,14 @@ static inline void small_rules(struct small_plan *p)
 		.p_ppm = 500000,
 		.text_off = small_string(p, "recv delay=p50=20ms,p99=1s"),
 		.host_off = small_string(p, "*.example.org"),
-		.peer = { .family = AF_INET, .port = 80, .prefix_bits = 8,
+		.peer = { .family = AF_INET,
+			  .port = 80,
+			  .prefix_bits = 8,
 			  .addr = { 127 } },
 	};
 	p->rules[2] = (struct plan_rule){
-		.selectors = SELECT_PEER | SELECT_THREAD | SELECT_EXE |
-			     SELECT_FRAME,
+		.selectors =
+			SELECT_PEER | SELECT_THREAD | SELECT_EXE | SELECT_FRAME,
 		.triggers = TRIGGER_NTH_RANDOM | TRIGGER_AFTER_CALLS,
 		.phases = 2,
 		.fault = FAULT_kill,
@@ -113,9 +115,8 @@ static inline void small_plan_write(struct small_plan *p)
 	p->header.strings_bytes = sizeof(p->strings);
 	p->decisions[0] = (struct plan_decision){ .stream = 1, .index = 2 };
 	p->decisions[1] = (struct plan_decision){ .stream = 1, .index = 9 };
-	p->decisions[2] = (struct plan_decision){
-		.rule = 2, .stream = 1, .index = 1
-	};
+	p->decisions[2] =
+		(struct plan_decision){ .rule = 2, .stream = 1, .index = 1 };
 	p->index[0] = 0;
 	p->index[1] = 2;
 	p->index[2] = 1;
@@ -188,9 +189,8 @@ static inline unsigned plan_walk(const struct plan *plan)
 
 	for (unsigned id = 0; id < CALL_COUNT; id++)
 		for (unsigned i = 0; i < plan->chain[id][1]; i++)
-			sum += walk_rule(plan,
-					 plan->index[plan->chain[id][0] + i],
-					 id);
+			sum += walk_rule(
+				plan, plan->index[plan->chain[id][0] + i], id);
 	for (uint32_t i = 0; i < plan->header->rules_count; i++)
 		sum += walk_rule(plan, i, CALL_write);
 	for (uint32_t i = 0; i < plan->header->decisions_count; i++)

@@ -122,8 +122,8 @@ static void a_resealed_heap_of_flips_is_refused_or_harmless(void **state)
 
 		small_plan_write(guarded);
 		while (flips--)
-			bytes[rng_below(&rng, offsetof(struct small_plan,
-						       strings))] =
+			bytes[rng_below(&rng,
+					offsetof(struct small_plan, strings))] =
 				(unsigned char)rng_next(&rng);
 		plan_seal(guarded, sizeof(*guarded));
 		open_guarded();
