@@ -67,7 +67,7 @@ struct fault {
 
 enum fault_id {
 #define FAULT(name) FAULT_##name,
-#include "faults.def"
+#include "build/faults.def"
 #undef FAULT
 	FAULT_COUNT,
 };

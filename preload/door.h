@@ -55,13 +55,6 @@ enum site_answer { SITE_PROCEED = 0, SITE_RETURN = 1 };
 /* hook.c - called by site_amd64.S with everything saved, stack aligned. */
 HIDDEN long site_hook(struct site_regs *regs);
 
-/* hook.c - called by symbols.c when armed_call[id] is set.
- * hook_before: judge, delay, hang, kill; true: make the real call (with
- * call->len etc. as bent), false: don't.  hook_after: corruption, after-kills;
- * returns what the symbol should return, errno set if it is an error. */
-HIDDEN bool hook_before(struct call *call);
-HIDDEN intptr_t hook_after(struct call *call, intptr_t ret);
-
 /* boot.c - set once in the first constructor (or by the first malloc), before
  * any thread exists.  state is never NULL: until a runner's file is mapped it
  * points to a page of zeroes, so a door's check is one load and one compare. */

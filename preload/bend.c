@@ -1,0 +1,239 @@
+/* bend.c - transfers that are cut short, and bytes that are flipped.
+ *
+ * A cut is made before the call, to the byte, across vectors and messages, in
+ * copies: the target's own vectors and buffers are never written to, save for
+ * the bytes that the call itself brings.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "preload/around.h"
+#include "preload/guest.h"
+
+/* Longer corrupted writes are cut to this, which write(2) allows. */
+#define CORRUPT_BYTES_MAX (16u << 20)
+
+static bool fd_is_stream(int fd)
+{
+	int type = 0;
+	unsigned bytes = sizeof(type);
+
+	return sys6(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&type,
+		    (long)&bytes, 0) == 0 &&
+	       type == SOCK_STREAM;
+}
+
+/* Bytes may be cut off where the object is a stream of them: not from a
+ * datagram, an event counter, or a transfer that must keep to blocks. */
+bool bend_can_cut(struct flight *flight, size_t len_max)
+{
+	const struct call *call = &flight->call;
+	struct stat st;
+	long flags;
+
+	if (call->len <= len_max || len_max == 0)
+		return false;
+	if (call->iovcnt > IOV_COUNT_MAX)
+		return false; /* the kernel refuses it */
+	flags = sys3(SYS_fcntl, call->fd, F_GETFL, 0);
+	if (flags < 0 || flags & O_DIRECT ||
+	    sys3(SYS_fstat, call->fd, (long)&st, 0) < 0)
+		return false;
+	switch (st.st_mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFCHR:
+	case S_IFBLK:
+		return true;
+	case S_IFSOCK:
+		return fd_is_stream(call->fd);
+	}
+	return false;
+}
+
+/* A copy that lives in one scratch buffer, or in a mapping of its own. */
+struct copy {
+	char *bytes;
+	size_t mapped; /* 0: a scratch buffer */
+};
+
+static bool copy_open(size_t n, struct copy *ret_copy)
+{
+	char *bytes = n <= GUEST_PATH_MAX ? scratch_claim() : NULL;
+	long map;
+
+	if (bytes) {
+		*ret_copy = (struct copy){ .bytes = bytes };
+		return true;
+	}
+	map = sys6(SYS_mmap, 0, (long)n, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map < 0 && map > -4096)
+		return false;
+	*ret_copy = (struct copy){ .bytes = (char *)map, .mapped = n };
+	return true;
+}
+
+static void copy_close(struct copy *copy)
+{
+	if (copy->mapped)
+		sys3(SYS_munmap, (long)copy->bytes, (long)copy->mapped, 0);
+	else if (copy->bytes)
+		scratch_release(copy->bytes);
+}
+
+/* What a bent call is made with. */
+struct bend {
+	struct copy vector, bytes;
+	struct iovec *iov; /* as passed to the kernel; NULL: buf */
+	unsigned iovcnt;
+	void *buf;
+	size_t len;
+	struct msghdr msg;
+};
+
+/* Copy the vector, up to the entry in which the cut lies. */
+static bool vector_cut(const struct call *call, struct bend *bend)
+{
+	size_t want = call->iovcnt * sizeof(struct iovec), left = bend->len;
+
+	if (!copy_open(want, &bend->vector) ||
+	    scratch_copy(bend->vector.bytes, call->iov, want) != want)
+		return false;
+	bend->iov = (struct iovec *)bend->vector.bytes;
+	for (bend->iovcnt = 0; bend->iovcnt < call->iovcnt && left;
+	     bend->iovcnt++) {
+		struct iovec *entry = &bend->iov[bend->iovcnt];
+
+		if (entry->iov_len > left)
+			entry->iov_len = left;
+		left -= entry->iov_len;
+	}
+	return true;
+}
+
+/* Flip the same bits for the same seed and length. */
+static void flip_bits(const struct call *call, const struct bend *bend,
+		      size_t moved)
+{
+	struct rng rng = { .key = call->corrupt_seed };
+
+	for (uint32_t i = 0; i < call->corrupt_bits; i++) {
+		uint64_t bit = rng_below(&rng, moved * 8);
+		size_t at = bit / 8;
+		uint8_t *bytes = bend->buf;
+
+		for (unsigned e = 0; bend->iov && e < bend->iovcnt; e++) {
+			bytes = bend->iov[e].iov_base;
+			if (at < bend->iov[e].iov_len)
+				break;
+			at -= bend->iov[e].iov_len;
+		}
+		bytes[at] ^= (uint8_t)(1u << (bit % 8));
+	}
+}
+
+/* Bring the bytes that are to be sent into a copy, and flip there. */
+static bool outgoing_corrupt(const struct call *call, struct bend *bend)
+{
+	size_t have = 0;
+
+	if (!copy_open(bend->len, &bend->bytes))
+		return false;
+	if (!bend->iov)
+		have = scratch_copy(bend->bytes.bytes, bend->buf, bend->len);
+	for (unsigned e = 0; bend->iov && e < bend->iovcnt; e++)
+		have += scratch_copy(bend->bytes.bytes + have,
+				     bend->iov[e].iov_base,
+				     bend->iov[e].iov_len);
+	if (have != bend->len)
+		return false; /* EFAULT is the kernel's to say */
+	bend->buf = bend->bytes.bytes;
+	if (bend->iov) {
+		bend->iov[0] = (struct iovec){ bend->buf, bend->len };
+		bend->iovcnt = 1;
+	}
+	flip_bits(call, bend, bend->len);
+	return true;
+}
+
+static bool bend_open(const struct call *call, unsigned flags,
+		      struct bend *bend)
+{
+	bend->buf = call->buf;
+	bend->len = call->len;
+	if (call->len_max && call->len_max < bend->len)
+		bend->len = call->len_max;
+	if (call->corrupt_bits && flags & CALL_MOVES_OUT &&
+	    bend->len > CORRUPT_BYTES_MAX)
+		bend->len = CORRUPT_BYTES_MAX;
+	if (call->iov && !vector_cut(call, bend))
+		return false;
+	if (call->corrupt_bits && flags & CALL_MOVES_OUT && bend->len)
+		return outgoing_corrupt(call, bend);
+	return true;
+}
+
+/* The call's registers with the bent arguments in them. */
+static long call_bent(struct flight *flight, struct bend *bend)
+{
+	const struct view *view = &flight->row->view;
+	struct site_regs regs = *flight->regs;
+	struct flight bent = { .row = flight->row, .regs = &regs };
+	struct msghdr *msg = flight->call.msg;
+	long ret;
+
+	if (view->buf)
+		*flight_reg(&bent, view->buf) = (uint64_t)bend->buf;
+	if (view->len)
+		*flight_reg(&bent, view->len) = bend->len;
+	if (view->iov) {
+		*flight_reg(&bent, view->iov) = (uint64_t)bend->iov;
+		*flight_reg(&bent, view->iovcnt) = bend->iovcnt;
+	}
+	if (view->msg) {
+		bend->msg = *msg;
+		bend->msg.msg_iov = bend->iov;
+		bend->msg.msg_iovlen = bend->iovcnt;
+		*flight_reg(&bent, view->msg) = (uint64_t)&bend->msg;
+	}
+	ret = around_call(&regs);
+	if (view->msg && ret >= 0 &&
+	    call_table[flight->call.id].flags & CALL_MOVES_IN) {
+		msg->msg_namelen = bend->msg.msg_namelen;
+		msg->msg_controllen = bend->msg.msg_controllen;
+		msg->msg_flags = bend->msg.msg_flags;
+	}
+	return ret;
+}
+
+/* In doubt the call is made as it was asked for. */
+long bend_call(struct flight *flight, bool needs_after, bool *ret_bent)
+{
+	const struct call *call = &flight->call;
+	unsigned flags = call_table[call->id].flags;
+	struct bend bend = { .len = 0 };
+	bool is_vector = call->iov || call->msg;
+	long ret;
+
+	if (!call->corrupt_bits && !is_vector && !needs_after) {
+		*flight_reg(flight, flight->row->view.len) = call->len_max;
+		return BEND_PROCEED;
+	}
+	if (is_vector && (call->iovcnt == 0 || call->iovcnt > IOV_COUNT_MAX))
+		ret = around_call(flight->regs);
+	else if (bend_open(call, flags, &bend))
+		ret = call_bent(flight, &bend);
+	else
+		ret = around_call(flight->regs);
+	*ret_bent = bend.buf || bend.iov;
+	if (call->corrupt_bits && flags & CALL_MOVES_IN) {
+		*ret_bent = ret > 0;
+		if (ret > 0)
+			flip_bits(call, &bend, (size_t)ret);
+	}
+	copy_close(&bend.bytes);
+	copy_close(&bend.vector);
+	return ret;
+}

@@ -1,0 +1,178 @@
+/* guest.h - what the files of this room tell one another.
+ *
+ * The laws are in door.h.  A call in flight is a struct flight on the stack
+ * of its thread; everything that outlives a call is static, atomic, or in
+ * thread-local storage of fixed size.
+ */
+#ifndef MISHAP_PRELOAD_GUEST_H
+#define MISHAP_PRELOAD_GUEST_H
+
+#include <errno.h>
+#include <limits.h>
+
+#include "core/sys.h"
+#include "preload/door.h"
+
+#define NOINLINE __attribute__((noinline))
+#define COLD	 __attribute__((cold, noinline))
+
+#define GUEST_FDS_MAX	 1024 /* fds whose object and counts are remembered */
+#define GUEST_PATH_MAX	 4096
+#define GUEST_THREAD_MAX 512 /* bytes of thread-local storage, in all */
+
+/* A relaxed load and a relaxed add read better so. */
+#define PEEK(x)	    atomic_load_explicit(&(x), memory_order_relaxed)
+#define BUMP(x)	    atomic_fetch_add_explicit(&(x), 1, memory_order_relaxed)
+#define RAISE(x, n) atomic_fetch_add_explicit(&(x), (n), memory_order_relaxed)
+
+/* One call, from a door to its end. */
+struct flight {
+	const struct call_kernel *row; /* site door; NULL: symbol door */
+	struct site_regs *regs;	       /* site door; NULL: symbol door */
+	bool filled; /* call is complete; the site door fills it late */
+	bool looked; /* the checks of a first match were made */
+	bool passed; /* ... and nothing may act */
+	bool ended;  /* a rule without `also` has acted */
+	bool acts;
+	bool pending; /* event waits for the call's outcome */
+	uint8_t pending_rule;
+	uint32_t hang_phases; /* a hang ends when none of them holds */
+	struct call call;     /* id always; the rest when filled */
+	struct event event;   /* of the pending decision */
+};
+
+/* What we keep per thread; a new thread's is all zeroes. */
+struct thread {
+	uint64_t stream;	 /* creation path; 0: not known yet */
+	uint32_t forks, threads; /* children made so far */
+	uint32_t ordinal;	 /* 0: the main thread */
+	uint32_t exec_bytes;
+	char *exec_map; /* see exec.c */
+	uint32_t matched[PLAN_RULES_MAX];
+	uint16_t fired[PLAN_RULES_MAX]; /* stays at its greatest value */
+};
+_Static_assert(sizeof(struct thread) <= GUEST_THREAD_MAX, "a small guest");
+
+HIDDEN extern _Thread_local struct thread guest_thread;
+
+/* boot.c */
+HIDDEN void guest_boot(void); /* idempotent; from the first malloc or ctor */
+HIDDEN extern char guest_shared_path[GUEST_PATH_MAX]; /* $MISHAP_SHARED */
+HIDDEN extern uint64_t guest_exe_rules; /* rules whose exe= matches us */
+
+/* clock.c - CLOCK_MONOTONIC by a system call: the vDSO may use vector
+ * registers, which a site's caller counts on. */
+HIDDEN uint64_t clock_ns(void);
+
+/* process.c */
+/* At boot: claims a slot, or takes over the one that our pid had before it
+ * execed us; guest_process stays NULL if none is left. */
+HIDDEN void process_check_in(struct state *state);
+HIDDEN void process_watch_forks(void);
+HIDDEN void process_publish_exe(const char *path);
+/* May this process's calls be counted?  False in a vfork child, which shares
+ * our memory; a child of fork that had no slot yet gets it here. */
+HIDDEN bool process_is_ours(void);
+/* Before an exec: marks our slot, or claims one for a vfork child.  Returns
+ * what process_exec_failed() wants back; NULL if there is none. */
+HIDDEN struct process *process_exec_begins(void);
+HIDDEN void process_exec_failed(struct process *process);
+HIDDEN uint64_t thread_stream(void);
+HIDDEN int thread_create(pthread_t *thread, const pthread_attr_t *attr,
+			 void *(*start)(void *), void *arg);
+HIDDEN extern int (*thread_create_real)(pthread_t *, const pthread_attr_t *,
+					void *(*)(void *), void *);
+
+/* hook.c - called by symbols.c when armed_call[id] is set, with flight->call
+ * as the row's view says.
+ * hook_before: judge, delay, hang, kill; true: make the real call, false:
+ * don't.  hook_after: after-kills; returns what the symbol should return, with
+ * errno set if that is an error. */
+HIDDEN bool hook_before(struct flight *flight);
+HIDDEN intptr_t hook_after(struct flight *flight, intptr_t ret);
+HIDDEN uint64_t flight_arg(const struct flight *flight, unsigned n);
+HIDDEN int flight_fd(const struct flight *flight);
+HIDDEN void flight_fill(struct flight *flight);
+HIDDEN uint64_t *flight_reg(const struct flight *flight, unsigned n);
+HIDDEN void flight_ask_nonblocking(struct flight *flight);
+
+/* rules.c */
+HIDDEN bool rules_judge(struct flight *flight); /* true: something acts */
+/* The pending decision came to something, or is taken back. */
+HIDDEN void rules_settle(struct flight *flight, bool has_bent);
+
+/* select.c */
+HIDDEN bool select_holds(struct flight *flight, unsigned rule);
+
+/* object.c - what fds are about. */
+HIDDEN uint64_t object_rules(int fd); /* rules whose object selectors match */
+HIDDEN uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
+				  bool is_client);
+HIDDEN void object_forget(int fd);
+HIDDEN void object_forget_range(unsigned first, unsigned last);
+HIDDEN void object_connects(int fd); /* connect(2): a client from now on */
+HIDDEN bool object_is_client(int fd);
+
+/* side.c */
+HIDDEN bool side_is_server(int fd);
+
+/* fdcount.c - counts of `per=fd`; NULL: past GUEST_FDS_MAX. */
+struct fdcount {
+	uint32_t epoch;
+	uint32_t matched[PLAN_RULES_MAX];
+	uint16_t fired[PLAN_RULES_MAX];
+};
+HIDDEN struct fdcount *fdcount_of(int fd);
+HIDDEN void fdcount_forget(int fd);
+HIDDEN void fdcount_forget_all(void);
+
+/* host.c - the addresses behind the names that were asked for. */
+struct addrinfo;
+HIDDEN void host_note(const char *node, const struct addrinfo *list);
+HIDDEN uint64_t host_rules(const struct sockaddr *addr, unsigned addrlen);
+
+/* path.c */
+/* The absolute, lexically normal path behind an fd or a path argument.
+ * buf: GUEST_PATH_MAX bytes.  True: it is there.  *ret_doubt: it isn't, and
+ * that is our doubt, not the object's nature. */
+HIDDEN bool path_of_fd(int fd, char *buf, bool *ret_doubt);
+HIDDEN bool path_of_arg(int dirfd, const char *path, char *buf,
+			bool *ret_doubt);
+
+/* scratch.c - 4 KiB buffers, because signal stacks are small. */
+HIDDEN char *scratch_claim(void); /* NULL: none is left */
+HIDDEN void scratch_release(char *buf);
+/* Copy from memory of the target that may not be there.  Bytes copied. */
+HIDDEN size_t scratch_copy(void *to, const void *from, size_t n);
+
+/* act.c */
+HIDDEN int act_before(struct flight *flight); /* 0 or -EINTR */
+HIDDEN void act_after(struct flight *flight); /* kill and exit */
+
+/* bend.c - short and corrupted transfers. */
+#define BEND_PROCEED  LONG_MIN /* cut in the registers; make it in place */
+#define IOV_COUNT_MAX 1024     /* readv(2), IOV_MAX */
+HIDDEN bool bend_can_cut(struct flight *flight, size_t len_max);
+/* Make the call, bent; its result, or BEND_PROCEED. */
+HIDDEN long bend_call(struct flight *flight, bool needs_after, bool *ret_bent);
+
+/* symbols.c - find what our symbols stand before.  Idempotent. */
+HIDDEN void symbols_resolve(void);
+
+/* exec.c - make the exec here, with an environment that brings us along;
+ * returns only if it failed. */
+HIDDEN long exec_call(struct site_regs *regs);
+
+/* arena.c - allocations made before malloc is there. */
+HIDDEN void *arena_alloc(size_t align, size_t size); /* NULL: full */
+HIDDEN bool arena_has(const void *p);
+HIDDEN size_t arena_size(const void *p);
+
+/* mem.c */
+HIDDEN void *memcpy(void *restrict to, const void *restrict from, size_t n);
+HIDDEN void *memmove(void *to, const void *from, size_t n);
+HIDDEN void *memset(void *to, int c, size_t n);
+HIDDEN int memcmp(const void *a, const void *b, size_t n);
+HIDDEN size_t strlen(const char *s);
+
+#endif

@@ -1,0 +1,315 @@
+/* hook.c - what both doors meet in: judge, then act in one fixed order.
+ *
+ * delay, hang, kill or exit (unless after), the call or not, corruption, kill
+ * or exit (if after), the result.  The site door leaves the call to the
+ * target's own instruction whenever nothing has to follow it.
+ */
+#include <fcntl.h>
+#include <sys/single_threaded.h>
+
+#include "preload/around.h"
+#include "preload/guest.h"
+
+/* Where a system call's n-th argument is kept; n is 1-based. */
+static const uint8_t arg_offsets[] = {
+	0,
+	offsetof(struct site_regs, rdi),
+	offsetof(struct site_regs, rsi),
+	offsetof(struct site_regs, rdx),
+	offsetof(struct site_regs, r10),
+	offsetof(struct site_regs, r8),
+	offsetof(struct site_regs, r9),
+};
+
+uint64_t *flight_reg(const struct flight *flight, unsigned n)
+{
+	return (uint64_t *)((char *)flight->regs + arg_offsets[n]);
+}
+
+uint64_t flight_arg(const struct flight *flight, unsigned n)
+{
+	return n ? *flight_reg(flight, n) : 0;
+}
+
+int flight_fd(const struct flight *flight)
+{
+	if (!flight->row)
+		return flight->call.fd;
+	return flight->row->view.fd
+		       ? (int)flight_arg(flight, flight->row->view.fd)
+		       : -1;
+}
+
+/* Bytes in an iovec array that may not be readable. */
+static size_t iov_bytes(const struct iovec *iov, unsigned count)
+{
+	struct iovec part[16];
+	size_t bytes = 0;
+
+	while (count) {
+		unsigned n = count < 16 ? count : 16;
+
+		if (scratch_copy(part, iov, n * sizeof(*iov)) !=
+		    n * sizeof(*iov))
+			return bytes;
+		for (unsigned i = 0; i < n; i++)
+			bytes += part[i].iov_len;
+		iov += n;
+		count -= n;
+	}
+	return bytes;
+}
+
+static void fill_vectors(struct call *call)
+{
+	struct msghdr msg;
+
+	if (call->msg) {
+		if (scratch_copy(&msg, call->msg, sizeof(msg)) != sizeof(msg))
+			return;
+		call->iov = msg.msg_iov;
+		call->iovcnt = (unsigned)msg.msg_iovlen;
+		if (msg.msg_name && !call->addr) {
+			call->addr = msg.msg_name;
+			call->addrlen = msg.msg_namelen;
+		}
+	}
+	if (call->iov && call->iovcnt <= IOV_COUNT_MAX)
+		call->len = iov_bytes(call->iov, call->iovcnt);
+}
+
+void flight_fill(struct flight *flight)
+{
+	const struct view *view;
+	struct call *call = &flight->call;
+	uint16_t id = call->id;
+
+	if (flight->filled)
+		return;
+	flight->filled = true;
+	view = &flight->row->view;
+#define ARG(n)	      flight_arg(flight, view->n)
+#define ARG_OR(n, no) (view->n ? (int)ARG(n) : (no))
+	*call = (struct call){
+		.id = id,
+		.at_site = true,
+		.fd = ARG_OR(fd, -1),
+		.fd2 = ARG_OR(fd2, -1),
+		.dirfd = ARG_OR(dirfd, AT_FDCWD),
+		.dirfd2 = ARG_OR(dirfd2, AT_FDCWD),
+		.path = (const char *)ARG(path),
+		.path2 = (const char *)ARG(path2),
+		.buf = (void *)ARG(buf),
+		.iov = (struct iovec *)ARG(iov),
+		.msg = (struct msghdr *)ARG(msg),
+		.addr = (const struct sockaddr *)ARG(addr),
+		.len = ARG(len),
+		.size = ARG(size),
+		.iovcnt = (unsigned)ARG(iovcnt),
+		.addrlen = (unsigned)ARG(addrlen),
+		.flags = (unsigned)ARG(flags),
+		.msgflags = (unsigned)ARG(msgflags),
+		.exit_status = -1,
+	};
+#undef ARG
+#undef ARG_OR
+	if (call->iov || call->msg)
+		fill_vectors(call);
+}
+
+void flight_ask_nonblocking(struct flight *flight)
+{
+	struct call *call = &flight->call;
+	long flags;
+
+	if (call->nonblocking || call->fd < 0)
+		return;
+	flags = sys3(SYS_fcntl, call->fd, F_GETFL, 0);
+	call->nonblocking = (flags >= 0 && flags & O_NONBLOCK) ||
+			    call->msgflags & MSG_DONTWAIT;
+}
+
+/* One instruction is atomic enough against our own signal handlers. */
+static inline void count_call(_Atomic uint64_t *count)
+{
+	if (__libc_single_threaded)
+		__asm__ volatile("incq %0" : "+m"(*(uint64_t *)count));
+	else
+		BUMP(*count);
+}
+
+/* What is known of an fd goes out of date with these, whatever becomes of
+ * the call: at worst it is looked up once more. */
+static void note_objects(const struct flight *flight)
+{
+	int fd = flight_fd(flight);
+
+	switch (flight->call.id) {
+	case CALL_close:
+		object_forget(fd);
+		fdcount_forget(fd);
+		break;
+	case CALL_close_range:
+		object_forget_range((unsigned)fd,
+				    (unsigned)flight_arg(flight, 2));
+		break;
+	case CALL_dup:
+		if (flight->row->view.fd2) {
+			object_forget((int)flight_arg(flight, 2));
+			fdcount_forget((int)flight_arg(flight, 2));
+		}
+		break;
+	case CALL_connect:
+		object_connects(fd);
+		break;
+	}
+}
+
+/* A result as a system call says it. */
+static long site_result(const struct flight *flight, long ret)
+{
+	const struct call *call = &flight->call;
+
+	if (call->error && call_table[call->id].flags & CALL_OLD_BREAK)
+		return sys3(SYS_brk, 0, 0, 0);
+	if (call->error)
+		return -call->error;
+	return call->has_result ? (long)call->result : ret;
+}
+
+static bool is_error(long ret)
+{
+	return (unsigned long)ret > -4096ul;
+}
+
+/* Everything that a decided call at a site needs; SITE_PROCEED only if the
+ * call shall run where it stands. */
+static long site_act(struct flight *flight)
+{
+	struct call *call = &flight->call;
+	struct site_regs *regs = flight->regs;
+	bool releases = call_table[call->id].flags & CALL_RELEASES_FD;
+	bool has_bent = false, needs_after;
+	long ret = act_before(flight);
+
+	if (ret < 0) {
+		regs->rax = (uint64_t)ret;
+		return SITE_RETURN;
+	}
+	if (call->skip && !releases) {
+		regs->rax = (uint64_t)site_result(flight, 0);
+		return SITE_RETURN;
+	}
+	needs_after = call->skip || call->after || call->has_result;
+	if (call->id == CALL_execve)
+		ret = exec_call(regs);
+	else if (call->len_max || call->corrupt_bits)
+		ret = bend_call(flight, needs_after, &has_bent);
+	else if (needs_after)
+		ret = around_call(regs);
+	else
+		return SITE_PROCEED;
+	if (ret == BEND_PROCEED)
+		return SITE_PROCEED;
+	rules_settle(flight, has_bent);
+	act_after(flight);
+	if (!is_error(ret))
+		ret = site_result(flight, ret);
+	regs->rax = (uint64_t)ret;
+	return SITE_RETURN;
+}
+
+long site_hook(struct site_regs *regs)
+{
+	unsigned long nr = regs->rax;
+	struct flight flight;
+	const struct call_kernel *row;
+	unsigned id;
+	bool acts = false;
+
+	if (nr >= CALL_NR_MAX)
+		return SITE_PROCEED;
+	row = &call_kernel_table[nr];
+	id = row->id;
+	flight.row = row;
+	flight.regs = regs;
+	if (row->other_arg &&
+	    flight_arg(&flight, row->other_arg) & row->other_mask)
+		id = row->other_id;
+	if (id == CALL_NONE)
+		return SITE_PROCEED;
+	flight.call.id = (uint16_t)id;
+	flight.filled = false;
+	if (guest_process && guest_state->armed_call[id]) {
+		count_call(&guest_process->calls[id]);
+		acts = rules_judge(&flight);
+		note_objects(&flight);
+	}
+	if (acts)
+		return site_act(&flight);
+	if (id == CALL_execve) {
+		regs->rax = (uint64_t)exec_call(regs);
+		return SITE_RETURN;
+	}
+	return SITE_PROCEED;
+}
+
+bool hook_before(struct flight *flight)
+{
+	struct call *call = &flight->call;
+
+	flight->row = NULL;
+	flight->regs = NULL;
+	flight->filled = true;
+	call->fd = call->fd2 = call->exit_status = -1;
+	call->dirfd = call->dirfd2 = AT_FDCWD;
+	if (!guest_process)
+		return true;
+	count_call(&guest_process->calls[call->id]);
+	if (!rules_judge(flight))
+		return true;
+	if (act_before(flight) < 0 && !call->error) {
+		call->error = EINTR;
+		call->after = false;
+		return false;
+	}
+	return !call->skip;
+}
+
+/* Does this return value say success? */
+static bool symbol_succeeded(unsigned fails, intptr_t ret)
+{
+	switch (fails) {
+	case FAILS_minus1:
+	case FAILS_mapfail:
+		return ret != -1;
+	case FAILS_null:
+		return ret != 0;
+	}
+	return ret == 0; /* error, gai */
+}
+
+intptr_t hook_after(struct flight *flight, intptr_t ret)
+{
+	const struct call *call = &flight->call;
+	unsigned fails = call_table[call->id].fails;
+
+	if (!flight->acts)
+		return ret;
+	if (call->after)
+		act_after(flight);
+	if (!call->error)
+		return call->has_result ? (intptr_t)call->result : ret;
+	if (call->after && !symbol_succeeded(fails, ret))
+		return ret;
+	switch (fails) {
+	case FAILS_error:
+	case FAILS_gai:
+		return call->error;
+	case FAILS_null:
+		errno = call->error;
+		return 0;
+	}
+	errno = call->error;
+	return -1;
+}

@@ -1,0 +1,210 @@
+/* object.c - what fds are about, looked up once and remembered.
+ *
+ * For each fd below GUEST_FDS_MAX one bit per rule says whether all of the
+ * rule's object selectors (path, peer, host, side) match.  An entry holds for
+ * the phase in which it was made and until the number is closed, replaced or
+ * connected anew.  Doubt is counted and matches nothing.
+ */
+#include <fcntl.h>
+#include <sys/un.h>
+
+#include "preload/guest.h"
+
+/* key: a count of the fd's lives (high half) and the phase's stamp, which is
+ * 0 when the entry holds nothing. */
+struct object {
+	_Atomic uint64_t key;
+	_Atomic uint64_t rules;
+	_Atomic uint8_t is_client;
+};
+
+static struct object objects[GUEST_FDS_MAX];
+
+static uint32_t phase_stamp(void)
+{
+	uint64_t began_ns = PEEK(guest_state->phase_ns);
+
+	return ((uint32_t)began_ns ^ PEEK(guest_state->phase) << 24) | 1;
+}
+
+/* What was found out about an fd. */
+struct look {
+	const char *path; /* NULL: not a file */
+	bool is_socket, has_peer, is_client;
+	struct sockaddr_storage peer;
+	unsigned peer_bytes;
+};
+
+static bool starts_with(const char *text, const char *start)
+{
+	while (*start) {
+		if (*text++ != *start++)
+			return false;
+	}
+	return true;
+}
+
+static bool rule_fits(const struct plan_rule *rule, unsigned r,
+		      const struct look *look, uint64_t hosts)
+{
+	unsigned want = rule->selectors;
+
+	if (want & SELECT_PATH &&
+	    !(look->path &&
+	      glob_match(guest_plan.base + rule->path_off, look->path)))
+		return false;
+	if (want & SELECT_PEER &&
+	    !(look->has_peer &&
+	      peer_match(&guest_plan, &rule->peer, (const void *)&look->peer,
+			 look->peer_bytes)))
+		return false;
+	if (want & SELECT_HOST && !(hosts >> r & 1))
+		return false;
+	if (want & SELECT_SIDE &&
+	    !(look->is_socket &&
+	      look->is_client == (rule->side == SIDE_CLIENT)))
+		return false;
+	return true;
+}
+
+static uint64_t rules_of(const struct look *look)
+{
+	uint64_t rules = 0, hosts = 0;
+
+	if (look->has_peer)
+		hosts = host_rules((const void *)&look->peer, look->peer_bytes);
+	for (unsigned r = 0; r < guest_plan.header->rules_count; r++) {
+		const struct plan_rule *rule = &guest_plan.rules[r];
+
+		if (rule->selectors & SELECT_OBJECT &&
+		    rule_fits(rule, r, look, hosts))
+			rules |= 1ull << r;
+	}
+	return rules;
+}
+
+/* Who called whom: a socket that we saw connecting is a client's; else a
+ * listener, or what one has accepted, is a server's. */
+bool object_is_client(int fd)
+{
+	if (fd >= 0 && fd < GUEST_FDS_MAX && PEEK(objects[fd].is_client))
+		return true;
+	return !side_is_server(fd);
+}
+
+static void look_at_socket(int fd, struct look *look)
+{
+	unsigned bytes = sizeof(look->peer);
+
+	look->is_socket = true;
+	look->has_peer =
+		sys3(SYS_getpeername, fd, (long)&look->peer, (long)&bytes) == 0;
+	look->peer_bytes = bytes;
+	look->is_client = object_is_client(fd);
+}
+
+static bool is_open(int fd)
+{
+	return sys3(SYS_fcntl, fd, F_GETFD, 0) >= 0;
+}
+
+/* Returns whether the answer may be remembered. */
+static bool look_up(int fd, uint64_t *ret_rules)
+{
+	struct look look = { .path = NULL };
+	bool is_in_doubt = false, may_keep = true;
+	char *buf;
+
+	*ret_rules = 0;
+	if (!is_open(fd))
+		return false;
+	buf = scratch_claim();
+	if (!buf || !path_of_fd(fd, buf, &is_in_doubt) || is_in_doubt) {
+		BUMP(guest_state->unresolved);
+		if (buf)
+			scratch_release(buf);
+		return false;
+	}
+	if (buf[0] == '/')
+		look.path = buf;
+	if (starts_with(buf, "socket:")) {
+		look_at_socket(fd, &look);
+		may_keep = look.has_peer;
+	}
+	*ret_rules = rules_of(&look);
+	scratch_release(buf);
+	return may_keep;
+}
+
+uint64_t object_rules(int fd)
+{
+	uint32_t stamp = phase_stamp();
+	struct object *object;
+	uint64_t rules, key;
+
+	if (fd < 0)
+		return 0;
+	if (fd >= GUEST_FDS_MAX) {
+		look_up(fd, &rules);
+		return rules;
+	}
+	object = &objects[fd];
+	key = atomic_load_explicit(&object->key, memory_order_acquire);
+	if (LIKELY((uint32_t)key == stamp))
+		return PEEK(object->rules);
+	if (!look_up(fd, &rules) || !process_is_ours())
+		return rules;
+	/* Whoever looks while the two are stored sees another key. */
+	if (atomic_compare_exchange_strong(&object->key, &key,
+					   (key >> 32) << 32)) {
+		atomic_store(&object->rules, rules);
+		key = (key >> 32) << 32;
+		atomic_compare_exchange_strong(&object->key, &key, key | stamp);
+	}
+	return rules;
+}
+
+uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
+			   bool is_client)
+{
+	struct look look = {
+		.is_socket = true,
+		.has_peer = true,
+		.is_client = is_client,
+		.peer_bytes = addrlen,
+	};
+
+	memcpy(&look.peer, addr, addrlen);
+	return rules_of(&look);
+}
+
+void object_forget(int fd)
+{
+	struct object *object;
+	uint64_t key;
+
+	if (fd < 0 || fd >= GUEST_FDS_MAX)
+		return;
+	object = &objects[fd];
+	key = PEEK(object->key);
+	while (!atomic_compare_exchange_weak(&object->key, &key,
+					     ((key >> 32) + 1) << 32))
+		;
+	atomic_store_explicit(&object->is_client, 0, memory_order_relaxed);
+}
+
+void object_forget_range(unsigned first, unsigned last)
+{
+	for (unsigned fd = first; fd <= last && fd < GUEST_FDS_MAX; fd++) {
+		object_forget((int)fd);
+		fdcount_forget((int)fd);
+	}
+}
+
+void object_connects(int fd)
+{
+	object_forget(fd);
+	if (fd >= 0 && fd < GUEST_FDS_MAX)
+		atomic_store_explicit(&objects[fd].is_client, 1,
+				      memory_order_relaxed);
+}

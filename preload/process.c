@@ -1,0 +1,287 @@
+/* process.c - slots of processes, and the creation paths of their threads.
+ *
+ * A path is a hash of the ordinals by which a process or a thread and all its
+ * ancestors were made, each counted by the thread that made it: the same run
+ * gives the same paths, whatever the pids.
+ */
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "preload/guest.h"
+
+/* Kinds of offspring; they keep equal ordinals apart. */
+enum { BY_FORK = 0x666f726b, BY_CLONE, BY_THREAD, BY_ARRIVAL, BY_EXEC };
+
+_Thread_local struct thread guest_thread;
+int (*thread_create_real)(pthread_t *, const pthread_attr_t *,
+			  void *(*)(void *), void *);
+
+/* Zero in the child of a fork, and in nobody else: madvise(2). */
+static uint32_t *wiped_on_fork;
+
+static uint64_t offspring(uint64_t parent, uint64_t kind, uint64_t ordinal)
+{
+	return rng_join(rng_join(parent, kind), ordinal);
+}
+
+static int32_t own_pid(void)
+{
+	return (int32_t)sys0(SYS_getpid);
+}
+
+/* ---- slots ------------------------------------------------------------ */
+
+/* A slot that was free, or that the runner has counted and released. */
+static struct process *slot_claim(struct state *state)
+{
+	static const uint32_t kinds[] = { PROCESS_FREE, PROCESS_DONE };
+
+	for (unsigned k = 0; k < 2; k++) {
+		for (unsigned i = 0; i < SHARED_PROCESSES_MAX; i++) {
+			struct process *slot = &state->processes[i];
+			uint32_t status = kinds[k];
+
+			if (PEEK(slot->status) == status &&
+			    atomic_compare_exchange_strong(
+				    &slot->status, &status, PROCESS_CLAIMED))
+				return slot;
+		}
+	}
+	BUMP(state->processes_lost);
+	return NULL;
+}
+
+static void slot_fill(struct process *slot, uint64_t path, uint32_t status)
+{
+	memset(slot->exe, 0, sizeof(slot->exe));
+	memset((void *)slot->calls, 0,
+	       sizeof(*slot) - offsetof(struct process, calls));
+	slot->path = path;
+	slot->born_ns = clock_ns();
+	atomic_store(&slot->children, 0);
+	atomic_store(&slot->threads, 0);
+	atomic_store(&slot->sites, SITES_UNTRIED);
+	atomic_store(&slot->sites_patched, 0);
+	atomic_store(&slot->sites_left, 0);
+	atomic_store(&slot->pid, own_pid());
+	atomic_store(&slot->status, status);
+}
+
+/* The slot that our pid had before it execed us.  Slots are taken from the
+ * lowest up, so the search ends where none has been. */
+static struct process *slot_of_exec(struct state *state)
+{
+	int32_t pid = own_pid();
+
+	for (unsigned i = 0; i < SHARED_PROCESSES_MAX; i++) {
+		struct process *slot = &state->processes[i];
+		uint32_t status = PROCESS_EXECING;
+
+		if (PEEK(slot->pid) == 0)
+			break; /* never used, and so are all behind it */
+		if (PEEK(slot->pid) == pid &&
+		    atomic_compare_exchange_strong(&slot->status, &status,
+						   PROCESS_LIVE))
+			return slot;
+	}
+	return NULL;
+}
+
+void process_check_in(struct state *state)
+{
+	struct process *slot = slot_of_exec(state);
+
+	if (slot) {
+		slot->path = offspring(slot->path, BY_EXEC, 0);
+		atomic_store(&slot->sites, SITES_UNTRIED);
+	} else {
+		slot = slot_claim(state);
+		if (!slot)
+			return;
+		slot_fill(slot, rng_mix(guest_plan.header->seed), PROCESS_LIVE);
+	}
+	guest_thread.stream = slot->path;
+	guest_process = slot;
+}
+
+void process_publish_exe(const char *path)
+{
+	const char *name = path;
+	size_t n;
+
+	for (const char *p = path; *p; p++) {
+		if (*p == '/')
+			name = p + 1;
+	}
+	n = strlen(name);
+	if (n >= sizeof(guest_process->exe))
+		n = sizeof(guest_process->exe) - 1;
+	memset(guest_process->exe, 0, sizeof(guest_process->exe));
+	memcpy(guest_process->exe, name, n);
+}
+
+/* ---- forks ------------------------------------------------------------ */
+
+static void fork_comes(void)
+{
+	if (!guest_process)
+		return;
+	thread_stream();
+	guest_thread.forks++;
+	BUMP(guest_process->children);
+}
+
+static void forked(uint64_t kind)
+{
+	struct thread *thread = &guest_thread;
+	struct process *parent = guest_process, *slot;
+	uint64_t path = offspring(thread->stream, kind, thread->forks);
+
+	*wiped_on_fork = 1;
+	memset(thread, 0, sizeof(*thread));
+	thread->stream = path;
+	fdcount_forget_all();
+	slot = parent ? slot_claim(guest_state) : NULL;
+	if (slot) {
+		slot_fill(slot, path, PROCESS_CLAIMED);
+		memcpy(slot->exe, parent->exe, sizeof(slot->exe));
+		atomic_store(&slot->sites, PEEK(parent->sites));
+		atomic_store(&slot->sites_patched, PEEK(parent->sites_patched));
+		atomic_store(&slot->sites_left, PEEK(parent->sites_left));
+		atomic_store(&slot->status, PROCESS_LIVE);
+	}
+	guest_process = slot;
+}
+
+/* fork(3) tells us; clone(2) by hand doesn't, and is noticed later. */
+static void fork_came(void)
+{
+	if (*wiped_on_fork == 0)
+		forked(BY_FORK);
+}
+
+void process_watch_forks(void)
+{
+	long page = sys6(SYS_mmap, 0, SHARED_PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page < 0 && page > -4096)
+		return;
+	if (sys3(SYS_madvise, page, SHARED_PAGE, MADV_WIPEONFORK) < 0) {
+		sys3(SYS_munmap, page, SHARED_PAGE, 0);
+		return;
+	}
+	wiped_on_fork = (uint32_t *)page;
+	*wiped_on_fork = 1;
+	pthread_atfork(fork_comes, NULL, fork_came);
+}
+
+bool process_is_ours(void)
+{
+	if (LIKELY(PEEK(guest_process->pid) == own_pid()))
+		return true;
+	if (!wiped_on_fork || *wiped_on_fork)
+		return false; /* vfork: this memory is our parent's */
+	forked(BY_CLONE);
+	return guest_process != NULL;
+}
+
+/* ---- exec ------------------------------------------------------------- */
+
+struct process *process_exec_begins(void)
+{
+	struct process *slot;
+
+	if (!guest_process)
+		return NULL;
+	if (process_is_ours()) {
+		atomic_store(&guest_process->status, PROCESS_EXECING);
+		return guest_process;
+	}
+	if (!guest_process)
+		return NULL;
+	fork_comes();
+	slot = slot_claim(guest_state);
+	if (slot)
+		slot_fill(slot,
+			  offspring(guest_thread.stream, BY_FORK,
+				    guest_thread.forks),
+			  PROCESS_EXECING);
+	return slot;
+}
+
+void process_exec_failed(struct process *process)
+{
+	if (process)
+		atomic_store(&process->status, process == guest_process
+						       ? PROCESS_LIVE
+						       : PROCESS_DONE);
+}
+
+/* ---- threads ---------------------------------------------------------- */
+
+/* Start records come from a fixed pool, because malloc may be faulted. */
+#define STARTS_MAX 128
+
+struct start {
+	_Atomic uint32_t taken;
+	uint32_t ordinal;
+	uint64_t stream;
+	void *(*start)(void *);
+	void *arg;
+};
+
+static struct start starts[STARTS_MAX];
+
+uint64_t thread_stream(void)
+{
+	struct thread *thread = &guest_thread;
+
+	if (UNLIKELY(!thread->stream)) {
+		thread->ordinal = BUMP(guest_process->threads) + 1;
+		thread->stream = offspring(guest_process->path, BY_ARRIVAL,
+					   thread->ordinal);
+	}
+	return thread->stream;
+}
+
+static struct start *start_claim(void)
+{
+	for (unsigned i = 0; i < STARTS_MAX; i++) {
+		uint32_t taken = 0;
+
+		if (atomic_compare_exchange_strong(&starts[i].taken, &taken, 1))
+			return &starts[i];
+	}
+	return NULL;
+}
+
+/* Jumps into the thread's own function: no frame of ours stays behind. */
+static void *thread_begin(void *arg)
+{
+	struct start start = *(struct start *)arg;
+
+	atomic_store(&((struct start *)arg)->taken, 0);
+	guest_thread.stream = start.stream;
+	guest_thread.ordinal = start.ordinal;
+	return start.start(start.arg);
+}
+
+int thread_create(pthread_t *thread, const pthread_attr_t *attr,
+		  void *(*start)(void *), void *arg)
+{
+	struct start *record = guest_process ? start_claim() : NULL;
+	int ret;
+
+	if (!record)
+		return thread_create_real(thread, attr, start, arg);
+	record->stream =
+		offspring(thread_stream(), BY_THREAD, ++guest_thread.threads);
+	record->ordinal = BUMP(guest_process->threads) + 1;
+	record->start = start;
+	record->arg = arg;
+	ret = thread_create_real(thread, attr, thread_begin, record);
+	if (ret)
+		atomic_store(&record->taken, 0);
+	return ret;
+}

@@ -1,0 +1,105 @@
+/* side.c - was a socket accepted from a listener, or is it one?
+ *
+ * Asked once per fd, and only for rules with `side=`.  The kernel keeps no
+ * such mark, but an accepted socket has its listener's local port, and a
+ * client's port is nobody's listener's; on AF_UNIX an accepted socket has its
+ * listener's name, and a client hardly ever has one.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include "preload/guest.h"
+
+#define TCP_LISTEN_HEX "0A" /* proc(5), /proc/net/tcp: the state column */
+
+/* "  0: 0100007F:1F90 00000000:0000 0A ...": port and state of a line. */
+static bool line_listens(const char *line, const char *end, unsigned port)
+{
+	unsigned colons = 0, value = 0;
+
+	for (; line < end; line++) {
+		if (*line == ':' && ++colons == 2)
+			break;
+	}
+	for (line++; line < end && *line != ' '; line++) {
+		unsigned digit = (unsigned)*line - '0';
+
+		value = value * 16 + (digit > 9 ? digit - 7 : digit);
+	}
+	if (value != port)
+		return false;
+	for (line++; line < end && *line != ' '; line++)
+		; /* the remote address */
+	return end - line > 2 && line[1] == TCP_LISTEN_HEX[0] &&
+	       line[2] == TCP_LISTEN_HEX[1];
+}
+
+static bool table_listens(const char *table, unsigned port, char *buf)
+{
+	long fd = sys6(SYS_openat, AT_FDCWD, (long)table, O_RDONLY | O_CLOEXEC,
+		       0, 0, 0);
+	size_t have = 0;
+	bool listens = false;
+	long n;
+
+	if (fd < 0)
+		return false;
+	while (!listens && (n = sys3(SYS_read, fd, (long)(buf + have),
+				     (long)(GUEST_PATH_MAX - have))) > 0) {
+		char *line = buf, *end = buf + have + n;
+
+		for (char *p = line; p < end && !listens; p++) {
+			if (*p != '\n')
+				continue;
+			listens = line_listens(line, p, port);
+			line = p + 1;
+		}
+		have = (size_t)(end - line);
+		if (have == GUEST_PATH_MAX)
+			break;
+		memmove(buf, line, have);
+	}
+	sys3(SYS_close, fd, 0, 0);
+	return listens;
+}
+
+static bool port_listens(unsigned port)
+{
+	char *buf = scratch_claim();
+	bool listens;
+
+	if (!buf) {
+		BUMP(guest_state->unresolved);
+		return false;
+	}
+	listens = table_listens("/proc/self/net/tcp", port, buf) ||
+		  table_listens("/proc/self/net/tcp6", port, buf);
+	scratch_release(buf);
+	return listens;
+}
+
+bool side_is_server(int fd)
+{
+	struct sockaddr_storage local = { 0 };
+	unsigned bytes = sizeof(local), listens_bytes = sizeof(int);
+	int listens = 0;
+
+	if (sys6(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, (long)&listens,
+		 (long)&listens_bytes, 0) == 0 &&
+	    listens)
+		return true;
+	if (sys3(SYS_getsockname, fd, (long)&local, (long)&bytes) < 0)
+		return false;
+	switch (local.ss_family) {
+	case AF_INET:
+		return port_listens(__builtin_bswap16(
+			((const struct sockaddr_in *)&local)->sin_port));
+	case AF_INET6:
+		return port_listens(__builtin_bswap16(
+			((const struct sockaddr_in6 *)&local)->sin6_port));
+	case AF_UNIX:
+		return bytes > offsetof(struct sockaddr_un, sun_path);
+	}
+	return false;
+}

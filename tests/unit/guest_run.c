@@ -1,0 +1,193 @@
+/* guest_run - run a program under a hand-made plan and say what was decided.
+ *
+ *   guest_run [-r RULE]… [-p PHASES] [-o FILE] [-s SITES_DIR] [-l LIBRARY]
+ *             [-d DIR] [-k MS] [-n MS] [-q] [--] COMMAND…
+ *   -o  where the books go, one line each; default: stderr
+ *   -d  where the shared file goes; default: a new directory in /tmp
+ *   -k  let go of the lease after MS, as a runner does that dies
+ *   -n  go to the next phase every MS
+ *   -q  all doors closed: only what the library does by itself
+ * Ends when every descendant has ended, with COMMAND's status.
+ */
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "tests/unit/guest_shared.h"
+
+static struct guest_file file;
+static unsigned let_go_ms, phase_ms, phases = 1;
+
+static void *beat(void *arg)
+{
+	uint64_t start_ns = guest_now_ns(), phase_ns = start_ns;
+
+	for (;; usleep(10000)) {
+		uint64_t now_ns = guest_now_ns();
+
+		if (let_go_ms && now_ns - start_ns > let_go_ms * 1000000ull) {
+			/* as the kernel does when the owner dies */
+			file.state->lease.__data.__lock |= 0x40000000;
+			return arg;
+		}
+		atomic_store(&file.state->heartbeat_ns, now_ns);
+		if (phase_ms && now_ns - phase_ns > phase_ms * 1000000ull) {
+			phase_ns = now_ns;
+			guest_arm(&file, (file.state->phase + 1) % phases);
+		}
+	}
+	return NULL;
+}
+
+static void say_books(FILE *out)
+{
+	const struct state *state = file.state;
+	struct event e;
+	uint64_t lost = 0;
+
+	while (ring_pop(&file.state->ring, true, &e, &lost) == 1) {
+		const char *error = e.error ? error_name(e.error) : "-";
+
+		fprintf(out,
+			"event call=%s fault=%s rule=%u fd=%d error=%s "
+			"value=%lld index=%u thread_index=%u flags=%u pid=%u "
+			"process=%u stream=%llx stack=%u\n",
+			call_table[e.call].name, fault_table[e.fault]->name,
+			e.rule, e.fd, error, (long long)e.value, e.index,
+			e.thread_index, e.flags, e.pid, e.process,
+			(unsigned long long)e.stream, e.stack);
+	}
+	for (unsigned r = 0; r < file.opened.header->rules_count; r++)
+		fprintf(out, "rule %u matched=%llu fired=%llu\n", r,
+			(unsigned long long)state->matched[r],
+			(unsigned long long)state->fired[r]);
+	for (unsigned i = 0; i < SHARED_PROCESSES_MAX; i++) {
+		const struct process *p = &state->processes[i];
+
+		if (p->pid)
+			fprintf(out,
+				"process %u pid=%d status=%u path=%llx "
+				"exe=%s sites=%u patched=%u left=%u\n",
+				i, p->pid, p->status,
+				(unsigned long long)p->path, p->exe, p->sites,
+				p->sites_patched, p->sites_left);
+		for (unsigned id = 0; id < CALL_COUNT; id++) {
+			if (p->calls[id])
+				fprintf(out, "calls %u %s=%llu\n", i,
+					call_table[id].name,
+					(unsigned long long)p->calls[id]);
+		}
+	}
+	fprintf(out,
+		"books lapses=%llu unresolved=%llu lost=%llu waited=%llu "
+		"vfork=%llu processes_lost=%llu\n",
+		(unsigned long long)state->lapses,
+		(unsigned long long)state->unresolved, (unsigned long long)lost,
+		(unsigned long long)state->events_waited,
+		(unsigned long long)state->vfork_skipped,
+		(unsigned long long)state->processes_lost);
+}
+
+static void launch(char **argv, const char *library)
+{
+	const char *before = getenv("LD_PRELOAD");
+	char preload[2048];
+
+	snprintf(preload, sizeof(preload), "%s%s%s", before ? before : "",
+		 before ? ":" : "", library);
+	setenv("LD_PRELOAD", preload, 1);
+	setenv(SHARED_ENV, file.path, 1);
+	execvp(argv[0], argv);
+	perror(argv[0]);
+	_exit(127);
+}
+
+static int wait_for_all(pid_t first)
+{
+	int status, end = 0;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR) {
+		if (pid == first)
+			end = WIFEXITED(status) ? WEXITSTATUS(status)
+						: 128 + WTERMSIG(status);
+	}
+	return end;
+}
+
+int main(int argc, char **argv)
+{
+	const char *rules[PLAN_RULES_MAX], *out_path = NULL, *sites = "";
+	char dir[] = "/tmp/guest-run.XXXXXX", library[2048] = "";
+	const char *in = NULL;
+	bool quiet = false;
+	unsigned count = 0;
+	FILE *out = stderr;
+	pthread_t beater;
+	pid_t pid;
+	int c, end;
+
+	while ((c = getopt(argc, argv, "+r:p:o:s:l:d:k:n:q")) != -1) {
+		switch (c) {
+		case 'r':
+			rules[count++] = optarg;
+			break;
+		case 'p':
+			phases = (unsigned)atoi(optarg);
+			break;
+		case 'o':
+			out_path = optarg;
+			break;
+		case 's':
+			sites = optarg;
+			break;
+		case 'l':
+			snprintf(library, sizeof(library), "%s", optarg);
+			break;
+		case 'd':
+			in = optarg;
+			break;
+		case 'k':
+			let_go_ms = (unsigned)atoi(optarg);
+			break;
+		case 'n':
+			phase_ms = (unsigned)atoi(optarg);
+			break;
+		case 'q':
+			quiet = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (!*library) { /* build/tests/guest_run -> build/libmishap.so */
+		ssize_t n = readlink("/proc/self/exe", library,
+				     sizeof(library) - 64);
+
+		library[n > 0 ? n : 0] = '\0';
+		*strrchr(library, '/') = '\0';
+		strcpy(strrchr(library, '/'), "/libmishap.so");
+	}
+	if (!in) {
+		in = mkdtemp(dir);
+		chmod(dir, 0711);
+	}
+	guest_file_make(&file, in, library, sites, phases, rules, count);
+	if (quiet) {
+		memset(file.state->armed_call, 0, CALL_COUNT);
+		plan_arm_nothing(file.state->armed_nr);
+	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	pid = fork();
+	if (pid == 0)
+		launch(argv + optind, library);
+	pthread_create(&beater, NULL, beat, NULL);
+	end = wait_for_all(pid);
+	if (out_path)
+		out = fopen(out_path, "w");
+	say_books(out);
+	unlink(file.path);
+	if (in == dir)
+		rmdir(dir);
+	return end;
+}
