@@ -8,6 +8,7 @@
 #ifndef MISHAP_SCENARIOS_SCENARIO_H
 #define MISHAP_SCENARIOS_SCENARIO_H
 
+#include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,10 +16,10 @@
 
 #include "core/plan.h"
 
-#define SCENARIO_BYTES_MAX (1u << 20)
-#define SCENARIO_DEPTH_MAX 32
+#define SCENARIO_BYTES_MAX  (1u << 20)
+#define SCENARIO_DEPTH_MAX  32
 #define SCENARIO_ERRORS_MAX 20 /* shown; the rest is counted */
-#define SCENARIO_ITEMS_MAX 64 /* of any one list */
+#define SCENARIO_ITEMS_MAX  64 /* of any one list */
 
 /* Where a value stands; 1-based; line 0: on the command line, then `file`
  * names the option ("-f", "--expect"). */
@@ -37,11 +38,17 @@ struct duration {
 	bool set;
 };
 
-enum probe_kind { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_FILE, PROBE_COMMAND };
+enum probe_kind {
+	PROBE_NONE,
+	PROBE_TCP,
+	PROBE_HTTP,
+	PROBE_FILE,
+	PROBE_COMMAND
+};
 
 struct probe {
 	enum probe_kind kind;
-	char *where; /* host:port, URL, path */
+	char *where;		/* host:port, URL, path */
 	struct strings command; /* exit 0 is healthy */
 	struct duration within; /* ready: default 10s; a sample: 1s */
 	struct mark mark;
@@ -57,10 +64,11 @@ struct program { /* target and services */
 	struct strings *prepare; /* commands before each run, unfaulted */
 	size_t prepare_count;
 	struct probe ready;
-	int stop_signal; /* default SIGTERM */
+	int stop_signal;	     /* default SIGTERM */
 	struct duration stop_within; /* then SIGKILL; default 5s */
 	bool restart_on_crash;
-	struct duration timeout; /* of a run-to-completion target; default 60s */
+	struct duration
+		timeout; /* of a run-to-completion target; default 60s */
 	bool sandbox;
 	bool no_network;
 	struct mark mark;
@@ -82,7 +90,7 @@ struct steady { /* a probe that is sampled throughout */
 	struct mark mark;
 };
 
-struct rule { /* one fault line, parsed */
+struct rule {	    /* one fault line, parsed */
 	char *text; /* canonical: prints and parses to the same */
 	struct mark mark;
 	uint16_t calls[CALL_COUNT];
@@ -101,8 +109,8 @@ enum expect_op {
 	OP_LE,
 	OP_GT,
 	OP_GE,
-	OP_IN, /* values[] */
-	OP_MATCH, /* ~ extended regular expression, regex(7) */
+	OP_IN,	    /* values[] */
+	OP_MATCH,   /* ~ extended regular expression, regex(7) */
 	OP_NOMATCH, /* !~ */
 };
 
@@ -118,25 +126,27 @@ struct expect {
 	enum expect_op op;
 	char *text; /* canonical */
 	struct mark mark;
-	struct strings args; /* words between subject and operator */
+	struct strings args;   /* words between subject and operator */
 	struct strings values; /* right-hand side; one unless OP_IN */
-	double number; /* of values[0], in base units: s, bytes, ratio */
+	double number; /* of values[0], in base units: s, bytes, ratio, status,
+			  signal (0: none), calls or calls per second */
+	bool per_second; /* `40/s`: number is a rate */
 	bool has_number;
 	int phase; /* index, or -1: over the whole run */
 };
 
 struct phase {
 	char *name;
-	struct duration lasts; /* `for:` */
+	struct duration lasts;	/* `for:` */
 	struct duration within; /* recovery: until steady again, at most */
-	bool until_workload; /* ends when the workload has ended */
+	bool until_workload;	/* ends when the workload has ended */
 	struct mark mark;
 };
 
 struct limits {
-	struct duration time; /* default 5m; ABORTED past it */
-	uint64_t faults; /* 0: none */
-	uint64_t rss_bytes; /* 0: none */
+	struct duration time;  /* default 5m; ABORTED past it */
+	uint64_t faults;       /* 0: none */
+	uint64_t rss_bytes;    /* 0: none */
 	uint64_t output_bytes; /* kept of each stream; default 16 MiB */
 };
 
@@ -177,10 +187,10 @@ struct scenario {
 
 /* What the command line adds to a file, or gives in its place. */
 struct scenario_extra {
-	const char *const *faults; /* -f, NULL-terminated; NULL: none */
-	const char *const *expects; /* --expect */
-	const char *const *phases; /* --phase 'NAME 20s: RULE; RULE' */
-	char *const *run; /* after --; NULL: as in the file */
+	const char *const *faults;   /* -f, NULL-terminated; NULL: none */
+	const char *const *expects;  /* --expect */
+	const char *const *phases;   /* --phase 'NAME 20s: RULE; RULE' */
+	char *const *run;	     /* after --; NULL: as in the file */
 	const struct variable *vars; /* --var NAME=VALUE, and the runner's own:
 					scratch, port, port2 … port9, run */
 	size_t vars_count;
@@ -217,6 +227,12 @@ void scenario_print_docs(FILE *out);
 /* From calls.def and faults/: docs/CALLS.md, docs/FAULTS.md. */
 void calls_print_docs(FILE *out);
 void faults_print_docs(FILE *out);
+
+/* expect_regcomp - the pattern of OP_MATCH and OP_NOMATCH: an extended
+ * regular expression, regex(7), where (?i) at its start ignores case.
+ * flags: REG_NOSUB, REG_NEWLINE or 0.  As regcomp(3); loading has shown that
+ * it compiles. */
+int expect_regcomp(const char *pattern, int flags, regex_t *ret_regex);
 
 /* expect_subject_name - "exit"; what `list` and reports say. */
 const char *expect_subject_name(enum expect_subject subject);
