@@ -3,11 +3,11 @@
 #include "core/fault.h"
 
 #define FAULT(name) extern const struct fault fault_##name;
-#include "build/faults.def"
+#include "faults.def"
 #undef FAULT
 
 const struct fault *const fault_table[FAULT_COUNT] = {
 #define FAULT(name) [FAULT_##name] = &fault_##name,
-#include "build/faults.def"
+#include "faults.def"
 #undef FAULT
 };

@@ -67,7 +67,7 @@ struct fault {
 
 enum fault_id {
 #define FAULT(name) FAULT_##name,
-#include "build/faults.def"
+#include "faults.def"
 #undef FAULT
 	FAULT_COUNT,
 };

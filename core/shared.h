@@ -24,7 +24,9 @@
 #define SHARED_STACKS_MAX 4096 /* distinct stacks of decisions */
 #define SHARED_FRAMES_MAX 16
 #define SHARED_MODULES_MAX 256
+#ifndef SHARED_EVENTS /* a test of laps wants few */
 #define SHARED_EVENTS 131072 /* ring slots; a power of two */
+#endif
 #define SHARED_HEARTBEAT_NS 100000000ull /* the runner beats so often */
 #define SHARED_LAPSE_NS 2000000000ull /* older: the lease has lapsed */
 #define SHARED_EXE_MAX 64
