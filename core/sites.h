@@ -14,16 +14,17 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-#define SITES_MAGIC 0x3153455449534921ull
-#define SITES_MAX 4096
+#define SITES_MAGIC    0x3153455449534921ull
+#define SITES_MAX      4096
 #define SITE_BYTES_MAX 24 /* displaced bytes */
 
 enum site_kind {
-	SITE_BEFORE, /* displaced instructions end where `syscall` stands */
-	SITE_AROUND, /* `syscall` and what follows is displaced too */
-	SITE_LEFT, /* can't be patched: counted and said */
-	SITE_SKIPPED, /* clone, vfork, rt_sigreturn, exit, futex ...: on purpose */
-	SITE_FUNNEL, /* the call of a cancellation funnel is redirected */
+	SITE_BEFORE,  /* displaced instructions end where `syscall` stands */
+	SITE_AROUND,  /* `syscall` and what follows is displaced too */
+	SITE_LEFT,    /* can't be patched: counted and said */
+	SITE_SKIPPED, /* clone, vfork, rt_sigreturn, exit, futex ...: on purpose
+		       */
+	SITE_FUNNEL,  /* the call of a cancellation funnel is redirected */
 };
 
 /* What start, end and bytes are, by kind:
@@ -37,12 +38,12 @@ enum site_kind {
  *  others   `syscall` alone; never touched */
 
 struct site {
-	uint64_t start; /* first displaced byte */
+	uint64_t start;	  /* first displaced byte */
 	uint64_t syscall; /* the 0f 05 */
-	uint64_t end; /* first byte after what is displaced or `syscall` */
-	int32_t nr; /* if a constant is loaded; -1: decided at run time */
-	uint8_t kind; /* enum site_kind */
-	uint8_t length; /* of bytes[], from start; `syscall` may count in */
+	uint64_t end;	  /* first byte after what is displaced or `syscall` */
+	int32_t nr;	  /* if a constant is loaded; -1: decided at run time */
+	uint8_t kind;	  /* enum site_kind */
+	uint8_t length;	  /* of bytes[], from start; `syscall` may count in */
 	uint8_t pad[2];
 	uint8_t bytes[SITE_BYTES_MAX]; /* expected at start */
 	uint64_t function; /* start of the enclosing function, 0: unknown */
@@ -50,7 +51,7 @@ struct site {
 
 struct sites_header {
 	uint64_t magic;
-	uint64_t abi; /* sizeof(struct site) joined with a version */
+	uint64_t abi;	   /* sizeof(struct site) joined with a version */
 	uint64_t checksum; /* plan_checksum() of the sites */
 	uint32_t count;
 	uint32_t build_id_bytes;

@@ -18,10 +18,10 @@ struct sites_counts { /* of `syscall` instructions */
 
 /* What the site door can do for one library. */
 struct sites_library {
-	char *path; /* owned */
+	char *path;		   /* owned */
 	char build_id[2 * 32 + 1]; /* hex */
 	struct sites_counts counts;
-	bool left_unknown; /* a site whose number isn't constant was left */
+	bool left_unknown;     /* a site whose number isn't constant was left */
 	bool left[CALL_COUNT]; /* calls that a left site may make */
 };
 

@@ -1,0 +1,237 @@
+/* site_amd64.S - from a stub to the hook and back, x86-64.
+ *
+ * A stub comes here with every register as at the target's `syscall`, but for
+ * rcx and r11, which `syscall` spends anyway; r11 points to its struct
+ * site_stub (preload/door.h).  No vector register is touched: the hook is
+ * compiled without them.
+ *
+ * Unwinders must see through us: a thread that is cancelled, or a debugger,
+ * comes from the hook, or from a call that blocks inside it.  To them each
+ * frame here is a signal frame that was pushed onto the target at its
+ * `syscall`: the CFA is the target's rsp, the return address is the address
+ * of `syscall` itself, and all registers of struct site_regs are where we
+ * saved them.
+ */
+#define STUB_PROCEED 0
+#define STUB_RESULT  8
+#define STUB_SYSCALL 16
+
+#define RED_ZONE     128
+#define SYSCALL_SLOT (-RED_ZONE - 8) /* of regs->rip, from the CFA */
+
+/* Return address: at 16(%r11), as long as it isn't on the stack.
+ * DW_CFA_expression, column 16, 2 bytes: DW_OP_breg11 16. */
+#define CFI_RETURN_IN_STUB .cfi_escape 0x10, 16, 2, 0x7b, STUB_SYSCALL
+
+	.text
+
+/* ---- the hook is asked --------------------------------------------------- */
+	.globl	site_slow
+	.hidden	site_slow
+	.type	site_slow, @function
+	.p2align 4
+site_slow:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_def_cfa %rsp, 0
+	CFI_RETURN_IN_STUB
+	lea	-RED_ZONE(%rsp), %rsp
+	.cfi_def_cfa_offset RED_ZONE
+	pushq	STUB_SYSCALL(%r11)
+	.cfi_adjust_cfa_offset 8
+	.cfi_offset 16, SYSCALL_SLOT
+	push	%r11
+	.cfi_adjust_cfa_offset 8
+	push	%rax
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rax, 0
+	push	%rdi
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rdi, 0
+	push	%rsi
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rsi, 0
+	push	%rdx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rdx, 0
+	push	%r10
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r10, 0
+	push	%r8
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r8, 0
+	push	%r9
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r9, 0
+	push	%rbp
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbp, 0
+	push	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbx, 0
+	push	%r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r12, 0
+	push	%r13
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r13, 0
+	push	%r14
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r14, 0
+	push	%r15
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r15, 0
+	mov	%rsp, %rbx
+	.cfi_def_cfa_register %rbx
+	mov	%rsp, %rdi
+	cld
+	and	$-16, %rsp
+	call	site_enter
+	mov	%rbx, %rsp
+	.cfi_def_cfa_register %rsp
+
+	/* rcx: where to go on. */
+	mov	13*8(%rsp), %r11
+	mov	STUB_PROCEED(%r11), %rcx
+	test	%eax, %eax
+	jz	1f
+	mov	STUB_RESULT(%r11), %rcx
+1:	pop	%r15
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r15
+	pop	%r14
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r14
+	pop	%r13
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r13
+	pop	%r12
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r12
+	pop	%rbx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rbx
+	pop	%rbp
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rbp
+	pop	%r9
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r9
+	pop	%r8
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r8
+	pop	%r10
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r10
+	pop	%rdx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rdx
+	pop	%rsi
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rsi
+	pop	%rdi
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rdi
+	pop	%rax
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rax
+	pop	%r11
+	.cfi_adjust_cfa_offset -8
+	CFI_RETURN_IN_STUB
+	lea	RED_ZONE+8(%rsp), %rsp
+	.cfi_def_cfa_offset 0
+	jmp	*%rcx
+	.cfi_endproc
+	.size	site_slow, .-site_slow
+
+/* ---- SITE_AROUND: `syscall` was displaced, make it here ------------------ */
+	.globl	site_around
+	.hidden	site_around
+	.type	site_around, @function
+	.p2align 4
+site_around:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_def_cfa %rsp, 0
+	CFI_RETURN_IN_STUB
+	lea	-RED_ZONE(%rsp), %rsp
+	.cfi_def_cfa_offset RED_ZONE
+	pushq	STUB_SYSCALL(%r11)
+	.cfi_adjust_cfa_offset 8
+	.cfi_offset 16, SYSCALL_SLOT
+	push	%r11
+	.cfi_adjust_cfa_offset 8
+	syscall
+	pop	%r11
+	.cfi_adjust_cfa_offset -8
+	CFI_RETURN_IN_STUB
+	lea	RED_ZONE+8(%rsp), %rsp
+	.cfi_def_cfa_offset 0
+	jmp	*STUB_RESULT(%r11)
+	.cfi_endproc
+	.size	site_around, .-site_around
+
+/* ---- SITE_FUNNEL: glibc >= 2.41, musl ------------------------------------
+ * The stub was called in place of the funnel, whose C arguments are: a
+ * pointer to the thread's cancel flags, the number, six arguments (two on the
+ * stack).  Turn them into a system call's registers and go to site_slow; the
+ * pointer waits at 8(%rsp), where the funnel itself would put it, for that
+ * word belongs to the function that was called.  To unwinders the "return
+ * address" is the funnel's first instruction, where nothing is pushed yet. */
+	.globl	site_funnel
+	.hidden	site_funnel
+	.type	site_funnel, @function
+	.p2align 4
+site_funnel:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_def_cfa %rsp, 0
+	CFI_RETURN_IN_STUB
+	mov	%rsi, %rax
+	mov	%rcx, %rsi
+	mov	%r9, %r10
+	mov	%rdi, %r9
+	mov	%rdx, %rdi
+	mov	%r8, %rdx
+	mov	8(%rsp), %r8
+	mov	%r9, 8(%rsp)
+	mov	16(%rsp), %r9
+	jmp	site_slow
+	.cfi_endproc
+	.size	site_funnel, .-site_funnel
+
+/* And back: into the funnel, with what the hook left in the registers. */
+	.globl	site_funnel_proceed
+	.hidden	site_funnel_proceed
+	.type	site_funnel_proceed, @function
+	.p2align 4
+site_funnel_proceed:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_def_cfa %rsp, 0
+	CFI_RETURN_IN_STUB
+	mov	8(%rsp), %rcx
+	mov	%r8, 8(%rsp)
+	mov	%r9, 16(%rsp)
+	mov	%r10, %r9
+	mov	%rdx, %r8
+	mov	%rdi, %rdx
+	mov	%rcx, %rdi
+	mov	%rsi, %rcx
+	mov	%rax, %rsi
+	jmp	*STUB_SYSCALL(%r11)
+	.cfi_endproc
+	.size	site_funnel_proceed, .-site_funnel_proceed
+
+/* Or back to the funnel's caller, with the hook's result in rax. */
+	.globl	site_funnel_result
+	.hidden	site_funnel_result
+	.type	site_funnel_result, @function
+	.p2align 4
+site_funnel_result:
+	.cfi_startproc
+	ret
+	.cfi_endproc
+	.size	site_funnel_result, .-site_funnel_result
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,15 @@
+/* site_amd64.h - what a stub may jump to, see site_amd64.S. */
+#ifndef MISHAP_PRELOAD_SITE_AMD64_H
+#define MISHAP_PRELOAD_SITE_AMD64_H
+
+#include "preload/door.h"
+
+/* Not functions of C's: each wants a struct site_stub in r11. */
+HIDDEN extern const char site_slow[], site_around[], site_funnel[];
+HIDDEN extern const char site_funnel_proceed[], site_funnel_result[];
+
+/* sites.c - what site_slow calls: the hook, but never for the numbers that
+ * must not pass one. */
+HIDDEN long site_enter(struct site_regs *regs);
+
+#endif

@@ -1,0 +1,144 @@
+/* sites_stub.c - write the stubs, x86-64.
+ *
+ * BEFORE   displaced instructions; armed? slow way : jump to `syscall`
+ * AROUND   armed? slow way : site_around, which makes the call;
+ *          then the displaced instructions, and back
+ * FUNNEL   armed? slow way by site_funnel : jump to the funnel
+ *
+ * Scratch registers are those that nobody can count on there: rcx and r11 at
+ * a `syscall`, rax and r11 at a call of the funnel.  Nothing is pushed.
+ */
+#include "preload/sites_stub.h"
+
+#include "preload/site_amd64.h"
+
+struct writer {
+	uint8_t *at;
+	uint64_t delta;
+};
+
+static void put(struct writer *w, const char *bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		*(volatile uint8_t *)w->at++ = (uint8_t)bytes[i];
+}
+#define PUT(w, bytes) put(w, bytes, sizeof(bytes) - 1)
+
+static void put_number(struct writer *w, uint64_t value, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		*(volatile uint8_t *)w->at++ = (uint8_t)(value >> (8 * i));
+}
+
+/* The 32-bit distance from the next instruction to an address. */
+static void put_distance(struct writer *w, uint64_t to)
+{
+	put_number(w, to - ((uint64_t)w->at + w->delta + 4), 4);
+}
+
+static void put_jump(struct writer *w, uint64_t to)
+{
+	PUT(w, "\xe9");
+	put_distance(w, to);
+}
+
+static void put_jump_far(struct writer *w, const struct site_stub *stub,
+			 const char *to, bool by_rax)
+{
+	PUT(w, "\x4c\x8d\x1d"); /* lea stub(%rip),%r11 */
+	put_distance(w, (uint64_t)stub + w->delta);
+	if (by_rax)
+		PUT(w, "\x48\xb8"); /* movabs $to,%rax */
+	else
+		PUT(w, "\x48\xb9"); /* movabs $to,%rcx */
+	put_number(w, (uint64_t)to, 8);
+	if (by_rax)
+		PUT(w, "\xff\xe0"); /* jmp *%rax */
+	else
+		PUT(w, "\xff\xe1"); /* jmp *%rcx */
+}
+
+/* Is the number armed?  Falls through if not; returns where the distance of
+ * the jump to the slow way is to be filled in. */
+static uint8_t *put_check(struct writer *w, const struct site *site,
+			  uint64_t armed)
+{
+	uint8_t *out = NULL, *slow;
+
+	if (site->nr >= 0 && site->nr < CALL_NR_MAX) {
+		PUT(w, "\x48\xb9"); /* movabs $armed+nr,%rcx */
+		put_number(w, armed + (uint64_t)site->nr, 8);
+		PUT(w, "\x80\x39\x00"); /* cmpb $0,(%rcx) */
+	} else if (site->kind == SITE_FUNNEL) {
+		PUT(w, "\x81\xfe"); /* cmp $CALL_NR_MAX,%esi */
+		put_number(w, CALL_NR_MAX, 4);
+		PUT(w, "\x73\x00"); /* jae out */
+		out = w->at;
+		PUT(w, "\x48\xb8"); /* movabs $armed,%rax */
+		put_number(w, armed, 8);
+		PUT(w, "\x41\x89\xf3");		/* mov %esi,%r11d */
+		PUT(w, "\x42\x80\x3c\x18\x00"); /* cmpb $0,(%rax,%r11) */
+	} else {
+		PUT(w, "\x3d"); /* cmp $CALL_NR_MAX,%eax */
+		put_number(w, CALL_NR_MAX, 4);
+		PUT(w, "\x73\x00"); /* jae out */
+		out = w->at;
+		PUT(w, "\x48\xb9"); /* movabs $armed,%rcx */
+		put_number(w, armed, 8);
+		PUT(w, "\x41\x89\xc3");		/* mov %eax,%r11d */
+		PUT(w, "\x42\x80\x3c\x19\x00"); /* cmpb $0,(%rcx,%r11) */
+	}
+	PUT(w, "\x0f\x85"); /* jne slow */
+	slow = w->at;
+	put_number(w, 0, 4);
+	if (out)
+		out[-1] = (uint8_t)(w->at - out);
+	return slow;
+}
+
+static void fill_distance(uint8_t *at, const uint8_t *to)
+{
+	uint32_t distance = (uint32_t)(to - (at + 4));
+
+	for (unsigned i = 0; i < 4; i++)
+		((volatile uint8_t *)at)[i] = (uint8_t)(distance >> (8 * i));
+}
+
+uint8_t *stub_write(uint8_t *at, uint64_t delta, const struct site *site,
+		    uint64_t base, uint64_t armed)
+{
+	struct site_stub *stub = (struct site_stub *)at;
+	struct writer w = { at + sizeof(*stub), delta };
+	const char *displaced = (const char *)site->bytes;
+	uint8_t *slow;
+
+	stub->syscall = base + site->syscall;
+	stub->nr = site->nr;
+	stub->cancel_by_pc = site->kind == SITE_FUNNEL;
+	if (site->kind == SITE_BEFORE) {
+		put(&w, displaced, (unsigned)(site->syscall - site->start));
+		stub->proceed = stub->syscall;
+		stub->result = stub->syscall + 2;
+		slow = put_check(&w, site, armed);
+		put_jump(&w, stub->proceed);
+	} else if (site->kind == SITE_AROUND) {
+		slow = put_check(&w, site, armed);
+		put_jump_far(&w, stub, site_around, false);
+		stub->proceed = (uint64_t)site_around;
+		stub->result = (uint64_t)w.at + delta;
+		put(&w, displaced + 2, site->length - 2u);
+		put_jump(&w, base + site->end);
+	} else {
+		stub->syscall = base + site->function;
+		stub->proceed = (uint64_t)site_funnel_proceed;
+		stub->result = (uint64_t)site_funnel_result;
+		slow = put_check(&w, site, armed);
+		put_jump(&w, stub->syscall);
+	}
+	fill_distance(slow, w.at);
+	if (site->kind == SITE_FUNNEL)
+		put_jump_far(&w, stub, site_funnel, true);
+	else
+		put_jump_far(&w, stub, site_slow, false);
+	return at + STUB_BYTES_MAX;
+}

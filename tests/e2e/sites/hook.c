@@ -1,0 +1,89 @@
+/* hook.c - the site door with a hook that only counts, for sites.sh and
+ * cancel.sh.  It is preloaded, and told by its environment:
+ *
+ * SITES_DIR    where the plans are
+ * SITES_COUNTS a file of 512 counters, by kernel number, then a struct process
+ * SITES_ARM    none (default), all
+ * SITES_HOW    pass (default): the call runs where it stands
+ *              around: the hook makes it
+ *              fail: write is refused with ENOSPC
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "core/sys.h"
+#include "preload/around.h"
+#include "preload/door.h"
+
+struct counts {
+	_Atomic uint64_t by_nr[CALL_NR_MAX];
+	_Atomic uint64_t patch_ns, processes, mismatches, others;
+	_Atomic uint32_t patched, left;
+};
+
+struct state *guest_state;
+static struct counts *counts;
+static bool around, fail;
+
+long site_hook(struct site_regs *regs)
+{
+	if (regs->rax < CALL_NR_MAX)
+		atomic_fetch_add(&counts->by_nr[regs->rax], 1);
+	if (fail && regs->rax == SYS_write) {
+		regs->rax = (uint64_t)-ENOSPC;
+		return SITE_RETURN;
+	}
+	if (!around)
+		return SITE_PROCEED;
+	regs->rax = (uint64_t)around_call(regs);
+	return SITE_RETURN;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	sys3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&ts, 0);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static bool says(const char *name, const char *value)
+{
+	const char *is = getenv(name);
+
+	return is && !strcmp(is, value);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	static struct process process;
+	const char *dir = getenv("SITES_DIR"), *path = getenv("SITES_COUNTS");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	uint64_t start_ns;
+
+	guest_state = mmap(NULL, sizeof(*guest_state), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE,
+		      fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		sys3(SYS_close, fd, 0, 0);
+	around = says("SITES_HOW", "around");
+	fail = says("SITES_HOW", "fail");
+	start_ns = now_ns();
+	if (dir)
+		sites_patch(dir, &process);
+	atomic_fetch_add(&counts->patch_ns, now_ns() - start_ns);
+	atomic_fetch_add(&counts->processes, 1);
+	atomic_fetch_add(&counts->mismatches, process.sites == SITES_MISMATCH);
+	atomic_fetch_add(&counts->others,
+			 process.sites != SITES_MISMATCH &&
+				 process.sites != SITES_PATCHED);
+	atomic_store(&counts->patched, process.sites_patched);
+	atomic_store(&counts->left, process.sites_left);
+	if (says("SITES_ARM", "all"))
+		memset(guest_state->armed_nr, 1, sizeof(guest_state->armed_nr));
+}
