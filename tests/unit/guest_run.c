@@ -115,37 +115,38 @@ static int wait_for_all(pid_t first)
 	return end;
 }
 
-int main(int argc, char **argv)
+static struct {
+	const char *rules[PLAN_RULES_MAX];
+	unsigned count;
+	const char *out, *sites, *dir;
+	char library[2048];
+	bool quiet;
+} asked = { .sites = "" };
+
+static void options_read(int argc, char **argv)
 {
-	const char *rules[PLAN_RULES_MAX], *out_path = NULL, *sites = "";
-	char dir[] = "/tmp/guest-run.XXXXXX", library[2048] = "";
-	const char *in = NULL;
-	bool quiet = false;
-	unsigned count = 0;
-	FILE *out = stderr;
-	pthread_t beater;
-	pid_t pid;
-	int c, end;
+	int c;
 
 	while ((c = getopt(argc, argv, "+r:p:o:s:l:d:k:n:q")) != -1) {
 		switch (c) {
 		case 'r':
-			rules[count++] = optarg;
+			asked.rules[asked.count++] = optarg;
 			break;
 		case 'p':
 			phases = (unsigned)atoi(optarg);
 			break;
 		case 'o':
-			out_path = optarg;
+			asked.out = optarg;
 			break;
 		case 's':
-			sites = optarg;
+			asked.sites = optarg;
 			break;
 		case 'l':
-			snprintf(library, sizeof(library), "%s", optarg);
+			snprintf(asked.library, sizeof(asked.library), "%s",
+				 optarg);
 			break;
 		case 'd':
-			in = optarg;
+			asked.dir = optarg;
 			break;
 		case 'k':
 			let_go_ms = (unsigned)atoi(optarg);
@@ -154,40 +155,57 @@ int main(int argc, char **argv)
 			phase_ms = (unsigned)atoi(optarg);
 			break;
 		case 'q':
-			quiet = true;
+			asked.quiet = true;
 			break;
 		default:
-			return 2;
+			exit(2);
 		}
 	}
-	if (!*library) { /* build/tests/guest_run -> build/libmishap.so */
-		ssize_t n = readlink("/proc/self/exe", library,
-				     sizeof(library) - 64);
+}
 
-		library[n > 0 ? n : 0] = '\0';
-		*strrchr(library, '/') = '\0';
-		strcpy(strrchr(library, '/'), "/libmishap.so");
-	}
-	if (!in) {
-		in = mkdtemp(dir);
+/* build/tests/guest_run -> build/libmishap.so */
+static void library_find(void)
+{
+	ssize_t n = readlink("/proc/self/exe", asked.library,
+			     sizeof(asked.library) - 64);
+
+	asked.library[n > 0 ? n : 0] = '\0';
+	*strrchr(asked.library, '/') = '\0';
+	strcpy(strrchr(asked.library, '/'), "/libmishap.so");
+}
+
+int main(int argc, char **argv)
+{
+	char dir[] = "/tmp/guest-run.XXXXXX";
+	FILE *out = stderr;
+	pthread_t beater;
+	pid_t pid;
+	int end;
+
+	options_read(argc, argv);
+	if (!*asked.library)
+		library_find();
+	if (!asked.dir) {
+		asked.dir = mkdtemp(dir);
 		chmod(dir, 0711);
 	}
-	guest_file_make(&file, in, library, sites, phases, rules, count);
-	if (quiet) {
+	guest_file_make(&file, asked.dir, asked.library, asked.sites, phases,
+			asked.rules, asked.count);
+	if (asked.quiet) {
 		memset(file.state->armed_call, 0, CALL_COUNT);
 		plan_arm_nothing(file.state->armed_nr);
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	pid = fork();
 	if (pid == 0)
-		launch(argv + optind, library);
+		launch(argv + optind, asked.library);
 	pthread_create(&beater, NULL, beat, NULL);
 	end = wait_for_all(pid);
-	if (out_path)
-		out = fopen(out_path, "w");
+	if (asked.out)
+		out = fopen(asked.out, "w");
 	say_books(out);
 	unlink(file.path);
-	if (in == dir)
+	if (asked.dir == dir)
 		rmdir(dir);
 	return end;
 }
