@@ -175,30 +175,34 @@ static bool bend_open(const struct call *call, unsigned flags,
 	return true;
 }
 
-/* The call's registers with the bent arguments in them. */
+/* Make the call with the bent arguments in its registers, which are put back
+ * afterwards: the kernel would have kept them. */
 static long call_bent(struct flight *flight, struct bend *bend)
 {
 	const struct view *view = &flight->row->view;
-	struct site_regs regs = *flight->regs;
-	struct flight bent = { .row = flight->row, .regs = &regs };
 	struct msghdr *msg = flight->call.msg;
+	uint64_t was[7];
 	long ret;
 
+	for (unsigned n = 1; n <= 6; n++)
+		was[n] = flight_arg(flight, n);
 	if (view->buf)
-		*flight_reg(&bent, view->buf) = (uint64_t)bend->buf;
+		*flight_reg(flight, view->buf) = (uint64_t)bend->buf;
 	if (view->len)
-		*flight_reg(&bent, view->len) = bend->len;
+		*flight_reg(flight, view->len) = bend->len;
 	if (view->iov) {
-		*flight_reg(&bent, view->iov) = (uint64_t)bend->iov;
-		*flight_reg(&bent, view->iovcnt) = bend->iovcnt;
+		*flight_reg(flight, view->iov) = (uint64_t)bend->iov;
+		*flight_reg(flight, view->iovcnt) = bend->iovcnt;
 	}
 	if (view->msg) {
 		bend->msg = *msg;
 		bend->msg.msg_iov = bend->iov;
 		bend->msg.msg_iovlen = bend->iovcnt;
-		*flight_reg(&bent, view->msg) = (uint64_t)&bend->msg;
+		*flight_reg(flight, view->msg) = (uint64_t)&bend->msg;
 	}
-	ret = around_call(&regs);
+	ret = around_call(flight->regs);
+	for (unsigned n = 1; n <= 6; n++)
+		*flight_reg(flight, n) = was[n];
 	if (view->msg && ret >= 0 &&
 	    call_table[flight->call.id].flags & CALL_MOVES_IN) {
 		msg->msg_namelen = bend->msg.msg_namelen;

@@ -1,7 +1,7 @@
 /* guest_run - run a program under a hand-made plan and say what was decided.
  *
- *   guest_run [-r RULE]… [-p PHASES] [-o FILE] [-s SITES_DIR] [-l LIBRARY]
- *             [-d DIR] [-k MS] [-n MS] [-q] [--] COMMAND…
+ *   guest_run [-r RULE]… [-p PHASES] [-o FILE] [-l LIBRARY] [-d DIR] [-k MS]
+ *             [-n MS] [-q] [--] COMMAND…
  *   -o  where the books go, one line each; default: stderr
  *   -d  where the shared file goes; default: a new directory in /tmp
  *   -k  let go of the lease after MS, as a runner does that dies
@@ -9,10 +9,12 @@
  *   -q  all doors closed: only what the library does by itself
  * Ends when every descendant has ended, with COMMAND's status.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "runner/sites.h"
 #include "tests/unit/guest_shared.h"
 
 static struct guest_file file;
@@ -118,16 +120,16 @@ static int wait_for_all(pid_t first)
 static struct {
 	const char *rules[PLAN_RULES_MAX];
 	unsigned count;
-	const char *out, *sites, *dir;
-	char library[2048];
+	const char *out, *dir;
+	char library[256];
 	bool quiet;
-} asked = { .sites = "" };
+} asked;
 
 static void options_read(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "+r:p:o:s:l:d:k:n:q")) != -1) {
+	while ((c = getopt(argc, argv, "+r:p:o:l:d:k:n:q")) != -1) {
 		switch (c) {
 		case 'r':
 			asked.rules[asked.count++] = optarg;
@@ -137,9 +139,6 @@ static void options_read(int argc, char **argv)
 			break;
 		case 'o':
 			asked.out = optarg;
-			break;
-		case 's':
-			asked.sites = optarg;
 			break;
 		case 'l':
 			snprintf(asked.library, sizeof(asked.library), "%s",
@@ -174,10 +173,38 @@ static void library_find(void)
 	strcpy(strrchr(asked.library, '/'), "/libmishap.so");
 }
 
+/* Patch plans for what every program here loads. */
+static const char *sites_make(const char *program)
+{
+	static char sites[] = "/tmp/guest-sites.XXXXXX";
+	int ret;
+
+	if (!mkdtemp(sites) || chmod(sites, 0755))
+		exit(2);
+	ret = sites_prepare(sites, program);
+	if (ret)
+		fprintf(stderr, "guest_run: no sites for %s: %s\n", program,
+			strerror(-ret));
+	return sites;
+}
+
+static void sites_remove(const char *sites)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(sites);
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+	rmdir(sites);
+}
+
 int main(int argc, char **argv)
 {
 	char dir[] = "/tmp/guest-run.XXXXXX";
 	FILE *out = stderr;
+	const char *sites;
 	pthread_t beater;
 	pid_t pid;
 	int end;
@@ -189,7 +216,8 @@ int main(int argc, char **argv)
 		asked.dir = mkdtemp(dir);
 		chmod(dir, 0711);
 	}
-	guest_file_make(&file, asked.dir, asked.library, asked.sites, phases,
+	sites = sites_make(argv[optind]);
+	guest_file_make(&file, asked.dir, asked.library, sites, phases,
 			asked.rules, asked.count);
 	if (asked.quiet) {
 		memset(file.state->armed_call, 0, CALL_COUNT);
@@ -204,6 +232,7 @@ int main(int argc, char **argv)
 	if (asked.out)
 		out = fopen(asked.out, "w");
 	say_books(out);
+	sites_remove(sites);
 	unlink(file.path);
 	if (asked.dir == dir)
 		rmdir(dir);
