@@ -63,6 +63,7 @@ struct ending { /* how a process ended */
 	int status; /* exit status, if signal is 0 */
 	int signal;
 	bool core;
+	uint32_t pid; /* as it saw itself: what events say */
 	uint64_t start_ns, end_ns;
 };
 

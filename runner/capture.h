@@ -1,0 +1,42 @@
+/* capture.h - what programs say, kept without ever holding them up.
+ *
+ * One thread reads all pipes.  Of each stream the first bytes_max are written
+ * to its file; the rest is read, counted and dropped. */
+#ifndef MISHAP_RUNNER_CAPTURE_H
+#define MISHAP_RUNNER_CAPTURE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "runner/run.h"
+
+#define CAPTURE_STREAMS_MAX 512
+
+struct capture_stream {
+	int fd, file_fd;   /* pipe's read end, -1 at its end; -1: no file */
+	struct text *text; /* owned by the evidence; NULL: the file alone */
+	uint64_t kept, dropped;
+	bool file_failed;
+};
+
+struct capture {
+	pthread_mutex_t lock;
+	pthread_t thread;
+	bool open, closing;
+	int wake_fd;
+	size_t bytes_max;
+	struct capture_stream streams[CAPTURE_STREAMS_MAX];
+	size_t count;
+};
+
+int capture_open(struct capture *ret_capture, size_t bytes_max);
+/* capture_add - a new stream into the file at path (appended to).  text gets
+ * path and bytes, or is NULL.  *ret_write_fd is the pipe's end for a child;
+ * the caller closes it once that child has started. */
+int capture_add(struct capture *capture, const char *path, struct text *text,
+		int *ret_write_fd);
+/* capture_close - read what is left, until all ends are closed or 1 s has
+ * gone, and give up the rest. */
+void capture_close(struct capture *capture);
+
+#endif

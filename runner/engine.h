@@ -1,0 +1,90 @@
+/* engine.h - one run's moving parts, for the files that make up the engine.
+ *
+ *   engine.c        the order of things, and their undoing
+ *   engine_start.c  programs: prepare, services, target, readiness
+ *   engine_end.c    from what was seen to evidence
+ *   phases.c        arm, wait, disarm; workloads
+ *   limits.c        what ends a run early
+ */
+#ifndef MISHAP_RUNNER_ENGINE_H
+#define MISHAP_RUNNER_ENGINE_H
+
+#include "runner/capture.h"
+#include "runner/collect.h"
+#include "runner/launch.h"
+#include "runner/lease.h"
+#include "runner/steady.h"
+
+#define ENGINE_TICK_NS	    (10 * NS_PER_MS)
+#define ENGINE_RESTARTS_MAX 100
+#define ENGINE_CLIENTS_MAX  256
+
+struct engine_workload {
+	struct tree_process *clients[ENGINE_CLIENTS_MAX];
+	size_t count;
+	bool over; /* all have ended, or were stopped */
+	bool timed_out;
+};
+
+struct engine {
+	const struct scenario *scenario; /* borrowed */
+	const struct options *options;	 /* borrowed */
+	bool bare;
+	bool to_completion; /* it ends by itself; armed before it starts */
+	struct evidence *evidence;
+
+	char *library, *exe;
+	char **env_plain, **env_target;
+	void *plan_bytes;
+	size_t plan_size;
+	struct plan plan;
+	struct shared_file shared;
+	struct lease lease;
+	struct tree tree;
+	struct capture capture;
+	struct collect collect;
+	struct steady_set steady;
+	bool steady_open;
+	struct sandbox *sandbox;
+	struct tree_process *keeper, *target;
+	struct tree_process *services[SCENARIO_ITEMS_MAX];
+	struct engine_workload *workloads; /* by scenario order */
+
+	uint64_t deadline_ns;  /* limits.time */
+	uint64_t next_look_ns; /* at limits that cost something */
+	unsigned phase;
+};
+
+/* engine_fail - say why there is no evidence; returns error. */
+int engine_fail(int error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* engine_start.c */
+int engine_prepare(struct engine *engine, const struct program *program);
+int engine_services_start(struct engine *engine);
+int engine_target_start(struct engine *engine);
+/* engine_await_ready - fills evidence->ready, ready_ns, ready_why. */
+void engine_await_ready(struct engine *engine);
+/* engine_tick - sleep a little; restart a crashed target; look at the limits.
+ * false: the run is aborted. */
+bool engine_tick(struct engine *engine, uint64_t until_ns);
+struct probe_context engine_probe_context(struct engine *engine);
+/* engine_program_cwd - absolute, malloc'd. */
+char *engine_program_cwd(const struct program *program);
+
+/* engine_end.c */
+void engine_books(struct engine *engine);
+void engine_endings(struct engine *engine);
+
+/* phases.c */
+void engine_arm(struct engine *engine, unsigned phase);
+void engine_disarm(struct engine *engine);
+void engine_phases(struct engine *engine);
+void engine_workloads_end(struct engine *engine);
+
+/* limits.c */
+bool limits_hold(struct engine *engine);
+void engine_abort(struct engine *engine, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

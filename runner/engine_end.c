@@ -1,0 +1,109 @@
+/* From what was seen to what an oracle can judge. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner/clock.h"
+#include "runner/engine.h"
+
+static bool was_killed_by_rule(const struct evidence *evidence,
+			       const struct ending *ending)
+{
+	if (!ending->signal)
+		return false;
+	for (size_t i = 0; i < evidence->events_count; i++) {
+		const struct event *event = &evidence->events[i];
+
+		if (event->fault == FAULT_kill && event->pid == ending->pid &&
+		    !(event->flags & EVENT_LAPSED) &&
+		    event->value == ending->signal)
+			return true;
+	}
+	return false;
+}
+
+static void fault_times(struct evidence *evidence)
+{
+	for (size_t i = 0; i < evidence->events_count; i++) {
+		const struct event *event = &evidence->events[i];
+		uint64_t end_ns = event->time_ns;
+
+		if (event->flags & EVENT_LAPSED)
+			continue;
+		if (event->fault == FAULT_delay && event->value > 0)
+			end_ns += (uint64_t)event->value;
+		if (end_ns > evidence->end_ns)
+			end_ns = evidence->end_ns;
+		if (!evidence->fault_first_ns ||
+		    event->time_ns < evidence->fault_first_ns)
+			evidence->fault_first_ns = event->time_ns;
+		if (end_ns > evidence->fault_last_ns)
+			evidence->fault_last_ns = end_ns;
+	}
+}
+
+/* Nobody got in though the file itself doesn't say why. */
+static void reach_check(struct engine *engine)
+{
+	struct evidence *evidence = engine->evidence;
+
+	if (engine->bare || evidence->unreachable ||
+	    evidence->processes_count || evidence->processes_lost ||
+	    !evidence->target.started)
+		return;
+	evidence->unreachable =
+		strdup("no process of the target loaded libmishap.so (a "
+		       "scrubbed environment, or another loader)");
+}
+
+void engine_books(struct engine *engine)
+{
+	collect_close(&engine->collect, engine->evidence);
+	fault_times(engine->evidence);
+}
+
+/* Several clients count as one: the worst of them. */
+static struct ending workload_ending(struct engine *engine,
+				     const struct engine_workload *run)
+{
+	struct ending worst = { 0 };
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct ending ending =
+			tree_ending(&engine->tree, run->clients[i]);
+
+		if (i == 0 || (ending.signal && !worst.signal) ||
+		    (!worst.signal && !worst.status && ending.status))
+			worst = ending;
+	}
+	worst.timed_out = run->timed_out;
+	return worst;
+}
+
+void engine_endings(struct engine *engine)
+{
+	struct evidence *evidence = engine->evidence;
+	struct tree *tree = &engine->tree;
+	bool timed_out = evidence->target.timed_out;
+
+	if (engine->target) {
+		evidence->target = tree_ending(tree, engine->target);
+		evidence->target.timed_out = timed_out;
+		evidence->target.killed_by_rule =
+			was_killed_by_rule(evidence, &evidence->target);
+	}
+	for (size_t i = 0; engine->workloads && evidence->workloads &&
+			   i < engine->scenario->workloads_count;
+	     i++)
+		evidence->workloads[i] =
+			workload_ending(engine, &engine->workloads[i]);
+	pthread_mutex_lock(&tree->lock);
+	evidence->crashes = tree->crashes;
+	evidence->crashes_count = tree->crashes_count;
+	tree->crashes = NULL;
+	tree->crashes_count = 0;
+	pthread_mutex_unlock(&tree->lock);
+	for (size_t i = 0; i < evidence->crashes_count; i++)
+		evidence->crashes[i].killed_by_rule =
+			was_killed_by_rule(evidence, &evidence->crashes[i]);
+	reach_check(engine);
+}
