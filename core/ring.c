@@ -20,16 +20,22 @@
 _Static_assert((SHARED_EVENTS & (SHARED_EVENTS - 1)) == 0, "a power of two");
 _Static_assert(offsetof(struct event, seq) == 0, "seq is word 0");
 
-/* Word by word: the reader may look while a writer stores. */
+/* Word by word, because the reader may look while a writer stores: no store
+ * comes before the claim, no load after the second look at seq. */
 typedef uint64_t __attribute__((may_alias)) word;
 
-static void copy_words(struct event *to, const struct event *from)
+static void copy_in(struct event *slot, const struct event *event)
 {
 	for (size_t i = 1; i < EVENT_WORDS; i++)
-		__atomic_store_n((word *)to + i,
-				 __atomic_load_n((const word *)from + i,
-						 __ATOMIC_RELAXED),
-				 __ATOMIC_RELAXED);
+		__atomic_store_n((word *)slot + i, ((const word *)event)[i],
+				 __ATOMIC_RELEASE);
+}
+
+static void copy_out(struct event *event, const struct event *slot)
+{
+	for (size_t i = 1; i < EVENT_WORDS; i++)
+		((word *)event)[i] = __atomic_load_n((const word *)slot + i,
+						     __ATOMIC_ACQUIRE);
 }
 
 /* slot_claim - true: the slot is ours to write. */
@@ -70,8 +76,7 @@ void ring_push(struct ring *ring, const struct event *event)
 
 	if (!slot_claim(slot, position + 1))
 		return;
-	atomic_thread_fence(memory_order_release);
-	copy_words(slot, event);
+	copy_in(slot, event);
 	slot_publish(slot, position + 1);
 }
 
@@ -89,8 +94,7 @@ static enum slot_state slot_read(const struct event *slot, uint64_t want,
 		return SLOT_HOLE;
 	if (seq & LOST)
 		return SLOT_LOST;
-	copy_words(&event, slot);
-	atomic_thread_fence(memory_order_acquire);
+	copy_out(&event, slot);
 	if (atomic_load_explicit(&slot->seq, memory_order_relaxed) != seq)
 		return SLOT_OVERWRITTEN;
 	atomic_init(&event.seq, seq);

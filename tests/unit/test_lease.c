@@ -2,6 +2,7 @@
 #include "core/shared.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -87,7 +88,16 @@ static void a_killed_owner_ends_it_within_milliseconds(void **state)
 		      (ended_ns - killed_ns) / 1000);
 	assert_true(ended_ns - killed_ns < 1000000000u);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	/* The mark stays, whoever waits for the mutex. */
+}
+
+static void a_word_without_a_living_owner_holds_nothing(void **state)
+{
+	(void)state;
+	shared->lease.__data.__lock = (int)FUTEX_WAITERS;
+	assert_false(lease_holds(shared, now_ns()));
+	shared->lease.__data.__lock = (int)(FUTEX_WAITERS | 1);
+	assert_true(lease_holds(shared, now_ns()));
+	shared->lease.__data.__lock = (int)(FUTEX_OWNER_DIED | 1);
 	assert_false(lease_holds(shared, now_ns()));
 }
 
@@ -227,6 +237,7 @@ int main(void)
 		SHARED(a_lease_that_nobody_took_does_not_hold),
 		SHARED(a_lease_holds_while_its_owner_does),
 		SHARED(a_killed_owner_ends_it_within_milliseconds),
+		SHARED(a_word_without_a_living_owner_holds_nothing),
 		SHARED(an_owner_that_exits_ends_it_too),
 		SHARED(somebody_who_waits_for_it_changes_nothing),
 		SHARED(halt_ends_it_for_good),

@@ -167,6 +167,9 @@ static void bad_counts_and_offsets_are_refused(void **state)
 	REFUSED(h->strings_bytes = UINT32_MAX);
 	REFUSED(h->strings_off += 1);
 	REFUSED(guarded->strings[sizeof(guarded->strings) - 1] = 'x');
+	/* At an odd place, where all that it holds would be in range. */
+	REFUSED((memset(guarded->chain, 0, sizeof(guarded->chain)),
+		 h->index_off = h->chain_off + 1, h->index_count = 1));
 	REFUSED(guarded->chain[CALL_open][1] = 5);
 	REFUSED(guarded->chain[CALL_open][0] = 65535);
 	REFUSED(guarded->index[3] = WALK_RULES);
