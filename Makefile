@@ -119,7 +119,7 @@ fuzz: $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_src)) ## libFuzzer with A
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(core_src) $(faults_src) $(scenarios_src) $(BUILD)/faults.def
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined \
+	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		$< $(core_src) $(faults_src) $(scenarios_src) -lyaml -ljansson -o $@
 
 asan: ## the unit tests under AddressSanitizer and UBSan
