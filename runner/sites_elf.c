@@ -198,7 +198,7 @@ static bool ranges_have(const struct ranges *ranges, size_t sorted,
 	return low && address < ranges->items[low - 1].end;
 }
 
-/* Symbols: a function without an FDE becomes a range, others are marked. */
+/* Symbols: functions may be jumped to; one without an FDE becomes a range. */
 static int image_read_symbols(struct image *image, struct ranges *ranges)
 {
 	const Elf64_Ehdr *h = image->header;
@@ -222,10 +222,12 @@ static int image_read_symbols(struct image *image, struct ranges *ranges)
 		for (size_t n = s[i].sh_size / sizeof(*sym); n && !r;
 		     n--, sym++) {
 			uint64_t end = sym->st_value + sym->st_size;
+			unsigned type = ELF64_ST_TYPE(sym->st_info);
 
+			if (type != STT_FUNC && type != STT_GNU_IFUNC)
+				continue;
 			image_mark(image, image->targets, sym->st_value);
-			if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC ||
-			    !sym->st_size || end > image->text_end ||
+			if (!sym->st_size || end > image->text_end ||
 			    !image_has_text(image, sym->st_value))
 				continue;
 			if (!ranges_have(ranges, fdes, sym->st_value))
@@ -235,7 +237,8 @@ static int image_read_symbols(struct image *image, struct ranges *ranges)
 	return r;
 }
 
-/* Words of data that may be addresses of code, and relocations' addends. */
+/* Words of data that may be addresses of code; relocations' addends are among
+ * them, for they are data of the file, too. */
 static void image_mark_pointers(struct image *image)
 {
 	for (unsigned i = 0; i < image->segments_count; i++) {

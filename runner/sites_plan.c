@@ -13,7 +13,8 @@
 #include "core/plan.h"
 #include "runner/sites_classify.h"
 
-#define CACHE_DIR_MAX (PATH_MAX - 128) /* a plan's name fits behind it */
+#define PLANNER_VERSION 1 /* raise it when the same file is judged anew */
+#define CACHE_DIR_MAX	(PATH_MAX - 128) /* a plan's name fits behind it */
 #define PLAN_FILE_BYTES_MAX                                                    \
 	(sizeof(struct sites_header) + SITES_MAX * sizeof(struct site))
 
@@ -145,8 +146,8 @@ static int plan_of_image(struct image *image, struct sites_file *ret_file)
 static int plan_path(char ret_path[PATH_MAX], const char *dir,
 		     const char *build_id, bool with_abi)
 {
-	int n = with_abi ? snprintf(ret_path, PATH_MAX, "%s/%s-%016lx.sites",
-				    dir, build_id, sites_abi())
+	int n = with_abi ? snprintf(ret_path, PATH_MAX, "%s/%s-%016lx-%u.sites",
+				    dir, build_id, sites_abi(), PLANNER_VERSION)
 			 : snprintf(ret_path, PATH_MAX, "%s/%s.sites", dir,
 				    build_id);
 
