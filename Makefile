@@ -74,6 +74,14 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
 
+# The hook is tested as it is built for the guest, but for its own start.
+guest_src := $(filter-out preload/boot.c preload/symbols.c,$(preload_src))
+$(BUILD)/tests/test_guest_%: tests/unit/test_guest_%.c $(call pic,$(guest_src)) $(BUILD)/libhouse.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(filter %.o,$^) \
+		$(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
+
 # The stack walker is tested as it is built for the guest.
 $(BUILD)/tests/test_stack_%: tests/unit/test_stack_%.c $(call pic,$(wildcard preload/stack*.c)) $(BUILD)/libhouse.a
 	@mkdir -p $(@D)

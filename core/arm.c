@@ -12,18 +12,22 @@ static void arm_call(unsigned id, uint8_t armed_nr[CALL_NR_MAX],
 	}
 }
 
-/* Kernel number 0 is read: only rows that name a call count. */
 void plan_arm_nothing(uint8_t armed_nr[CALL_NR_MAX])
 {
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
 		armed_nr[nr] = call_kernel_table[nr].id == CALL_execve;
 }
 
-static unsigned selectors_of(const struct plan *plan, unsigned id,
-			     unsigned phase, bool *ret_held)
+/* What a rule of the phase makes us look at beyond the calls that it names. */
+struct wants {
+	bool holds, objects, hosts;
+};
+
+static struct wants wants_of(const struct plan *plan, unsigned id,
+			     unsigned phase)
 {
 	const uint16_t *chain = plan->chain[id];
-	unsigned selectors = 0;
+	struct wants wants = { false, false, false };
 
 	for (unsigned i = 0; i < chain[1]; i++) {
 		const struct plan_rule *rule =
@@ -31,10 +35,13 @@ static unsigned selectors_of(const struct plan *plan, unsigned id,
 
 		if (!(rule->phases & (1u << phase)))
 			continue;
-		*ret_held = true;
-		selectors |= rule->selectors;
+		wants.holds = true;
+		if (rule->selectors & SELECT_OBJECT || rule->per == PER_FD)
+			wants.objects = true;
+		if (rule->selectors & SELECT_HOST)
+			wants.hosts = true;
 	}
-	return selectors;
+	return wants;
 }
 
 void plan_arm(const struct plan *plan, unsigned phase,
@@ -42,22 +49,23 @@ void plan_arm(const struct plan *plan, unsigned phase,
 {
 	static const uint16_t forgets[] = { CALL_close, CALL_close_range,
 					    CALL_dup, CALL_connect };
-	unsigned selectors = 0;
+	bool objects = false, hosts = false;
 
 	plan_arm_nothing(armed_nr);
 	for (unsigned id = 0; id < CALL_COUNT; id++)
 		armed_call[id] = 0;
 	for (unsigned id = 0; id < CALL_COUNT; id++) {
-		bool held = false;
+		struct wants wants = wants_of(plan, id, phase);
 
-		selectors |= selectors_of(plan, id, phase, &held);
-		if (held)
+		if (wants.holds)
 			arm_call(id, armed_nr, armed_call);
+		objects |= wants.objects;
+		hosts |= wants.hosts;
 	}
 	for (unsigned i = 0; i < sizeof(forgets) / sizeof(forgets[0]); i++) {
-		if (selectors & SELECT_OBJECT)
+		if (objects)
 			arm_call(forgets[i], armed_nr, armed_call);
 	}
-	if (selectors & SELECT_HOST)
+	if (hosts)
 		arm_call(CALL_getaddrinfo, armed_nr, armed_call);
 }

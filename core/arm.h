@@ -17,8 +17,9 @@
  *  - execve and execveat always, so that a scrubbed environment is repaired
  *    before the new image is started;
  *  - close, close_range, dup and connect if a rule of the phase selects by
- *    object (path, peer, host, side), so that what is remembered of an fd is
- *    forgotten when the number comes to mean something else;
+ *    object (path, peer, host, side) or counts per fd, so that what is
+ *    remembered of an fd is forgotten when the number comes to mean something
+ *    else;
  *  - getaddrinfo if a rule of the phase selects by host, so that the addresses
  *    behind a name are known when they are connected to.
  *

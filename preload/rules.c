@@ -13,7 +13,7 @@
 #define WAIT_SLICE_NS 200000
 #define WAIT_SLICES   25 /* 5 ms in all */
 
-static _Atomic uint64_t first_event_of; /* creation path that has had one */
+static _Atomic uint64_t first_event_of; /* birth of who has had one */
 
 /* The ring is nearly full: give the reader a moment, then go on anyway. */
 static void wait_for_reader(struct ring *ring)
@@ -74,8 +74,8 @@ static void event_fill(const struct flight *flight, const struct call *was,
 		event.flags |= EVENT_SITE;
 	if (rule->also)
 		event.flags |= EVENT_ALSO;
-	if (atomic_exchange(&first_event_of, guest_process->path) !=
-	    guest_process->path)
+	if (atomic_exchange(&first_event_of, guest_process->born_ns) !=
+	    guest_process->born_ns)
 		event.flags |= EVENT_CHILD;
 	event.stack =
 		regs ? stack_number(regs->rip, site_regs_sp(regs), regs->rbp)

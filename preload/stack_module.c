@@ -208,6 +208,6 @@ bool stack_module_stands(struct stack_place place, uint64_t pc)
 
 bool stack_module_get(struct stack_place place, struct stack_module *ret_module)
 {
-	return place.slot < STACK_MODULES_MAX &&
+	return place.generation && place.slot < STACK_MODULES_MAX &&
 	       slot_read(&slots[place.slot], ret_module) == place.generation;
 }
