@@ -194,6 +194,7 @@ static void io_ending(struct io *io, void *item)
 	NUMBER(io, ending, status);
 	NUMBER(io, ending, signal);
 	NUMBER(io, ending, core);
+	NUMBER(io, ending, pid);
 	NUMBER(io, ending, start_ns);
 	NUMBER(io, ending, end_ns);
 }

@@ -176,10 +176,12 @@ struct evidence {
 struct finding {
 	enum verdict verdict;
 	const struct expect *expect; /* NULL: one of our own */
+	const struct mark *mark; /* where it stands; borrowed; NULL: nowhere */
+	int rule; /* index, when it is about one; else -1 */
 	char *name; /* "exit!=0", "rule fired" */
 	char *expected, *seen; /* in words */
 	char *since; /* "12.3s, phase slow", or NULL */
-	char *site; /* "write_out (src/sort.c:1234)", or NULL */
+	char *site; /* "write ENOSPC at write_out (src/sort.c:1234)" or NULL */
 	uint32_t trial; /* enum trial */
 };
 
@@ -194,7 +196,7 @@ struct judgement {
 	enum verdict verdict;
 	struct findings findings;
 	struct strings reasons; /* why not PASS, in words */
-	char replay[160]; /* "mishap replay ID" */
+	char *replay; /* "mishap replay ID" */
 };
 
 /* An oracle: one file of runner/oracles/ per row of expects.def.
@@ -250,6 +252,9 @@ int verdict_reach(const struct evidence *evidence,
 void judgement_free(struct judgement *judgement);
 const char *verdict_name(enum verdict verdict);
 int verdict_exit_code(enum verdict verdict);
+/* judgement_exit_code - of a run: 128+n when a signal to us ended it. */
+int judgement_exit_code(const struct judgement *judgement,
+			const struct evidence *evidence);
 enum verdict verdict_worse(enum verdict a, enum verdict b);
 
 /* report/ - one file per format. */
@@ -281,10 +286,9 @@ int rundir_save(const struct evidence *evidence,
 		const struct judgement *judgement);
 
 /* command.c - for oracles: run a command beside the target: unfaulted, in
- * evidence->cwd,
- * its sandbox if it has one, stdin from /dev/null, both streams in one output
- * (NUL-terminated, at most output_max bytes; *ret_bytes may be NULL).
- * Past timeout_ns the whole process group is killed: ending->timed_out. */
+ * evidence->cwd, in its sandbox if it has one, stdin from /dev/null, both
+ * streams in one output (NUL-terminated, at most output_max bytes; *ret_bytes
+ * may be NULL).  Past timeout_ns it is killed: ending->timed_out. */
 int command_run(const struct evidence *evidence, const struct strings *argv,
 		uint64_t timeout_ns, size_t output_max,
 		struct ending *ret_ending, char **ret_output,

@@ -1,0 +1,443 @@
+#include "runner/verdict.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One more of our own findings.  Takes expected and seen. */
+static int add(struct findings *findings, enum verdict verdict,
+	       const char *name, const struct mark *mark, int rule,
+	       char *expected, char *seen)
+{
+	struct finding finding = {
+		.verdict = verdict,
+		.name = strdup(name),
+		.mark = mark,
+		.rule = rule,
+		.expected = expected,
+		.seen = seen,
+	};
+
+	if (!finding.name || !expected || !seen) {
+		finding_clear(&finding);
+		return -ENOMEM;
+	}
+	return findings_add(findings, &finding);
+}
+
+/* ---- rules ------------------------------------------------------------- */
+
+/* rule_words - those words of a rule's text that start with one of keys. */
+static char *rule_words(const char *text, const char *const *keys)
+{
+	char *words = strdup("");
+
+	while (words && *text) {
+		size_t n = 0;
+		char quote = '\0';
+
+		text += strspn(text, " ");
+		for (; text[n] && (quote || text[n] != ' '); n++)
+			if (text[n] == '"' || text[n] == '\'')
+				quote = quote ? quote == text[n] ? '\0' : quote
+					      : text[n];
+		for (size_t i = 0; keys[i]; i++) {
+			char *more;
+
+			if (strncmp(text, keys[i], strlen(keys[i])) != 0)
+				continue;
+			more = words_say("%s%s%.*s", words, *words ? " " : "",
+					 (int)n, text);
+			free(words);
+			words = more;
+			break;
+		}
+		text += n;
+	}
+	return words;
+}
+
+static uint64_t rule_calls(const struct evidence *evidence,
+			   const struct rule *rule)
+{
+	uint64_t calls = 0;
+
+	for (size_t i = 0; i < rule->calls_count; i++)
+		calls += evidence->calls[rule->calls[i]];
+	return calls;
+}
+
+static bool rule_phase_reached(const struct evidence *evidence,
+			       const struct rule *rule)
+{
+	for (size_t i = 0; i < evidence->scenario->phases_count; i++)
+		if (rule->phases >> i & 1 && evidence->phases[i].reached)
+			return true;
+	return false;
+}
+
+/* The rule's first word: "write", "read,write", "file". */
+static int calls_word(const struct rule *rule)
+{
+	return (int)strcspn(rule->text, " ");
+}
+
+char *books_rule_why(const struct evidence *evidence, size_t index)
+{
+	static const char *const selectors[] = {
+		"path=",   "peer=", "host=", "fd=",    "size=",
+		"thread=", "exe=",  "side=", "frame=", NULL
+	};
+	static const char *const triggers[] = { "nth=", "p=", "after=",
+						"times=", NULL };
+	const struct rule *rule = &evidence->scenario->rules[index];
+	unsigned long long matched = evidence->matched[index];
+	unsigned long long calls = rule_calls(evidence, rule);
+	_cleanup_words_ char *which = rule_words(rule->text, selectors);
+	_cleanup_words_ char *when = rule_words(rule->text, triggers);
+
+	if (!which || !when)
+		return NULL;
+	if (!rule_phase_reached(evidence, rule))
+		return words_say("never fired: its phase was never reached");
+	if (matched && *when)
+		return words_say("never fired: it matched %llu call%s, but %s "
+				 "never held",
+				 matched, matched == 1 ? "" : "s", when);
+	if (matched)
+		return words_say("never fired, though it matched %llu call%s",
+				 matched, matched == 1 ? "" : "s");
+	if (!calls)
+		return words_say("never fired: the target never called %.*s "
+				 "while it held",
+				 calls_word(rule), rule->text);
+	return words_say("never matched: %llu call%s of %.*s, none with %s",
+			 calls, calls == 1 ? "" : "s", calls_word(rule),
+			 rule->text, *which ? which : "what it asks for");
+}
+
+static int judge_rules(const struct evidence *evidence,
+		       struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+
+	for (size_t i = 0; i < scenario->rules_count; i++) {
+		const struct rule *rule = &scenario->rules[i];
+		unsigned long long fired = evidence->fired[i];
+		int error = add(findings,
+				fired ? VERDICT_PASS : VERDICT_INCONCLUSIVE,
+				rule->text, &rule->mark, (int)i,
+				words_say("the rule fires"),
+				fired ? words_say("fired %llu time%s", fired,
+						  fired == 1 ? "" : "s")
+				      : books_rule_why(evidence, i));
+
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+/* ---- were we there? ---------------------------------------------------- */
+
+/* Do the rules need the site door?  A call that comes by a symbol alone
+ * doesn't. */
+static bool sites_are_needed(const struct scenario *scenario)
+{
+	for (size_t i = 0; i < scenario->rules_count; i++)
+		for (size_t k = 0; k < scenario->rules[i].calls_count; k++) {
+			const struct call_info *call =
+				&call_table[scenario->rules[i].calls[k]];
+
+			if (call->has_kernel && !call->has_symbol)
+				return true;
+		}
+	return false;
+}
+
+static const char *sites_words(uint32_t sites)
+{
+	switch (sites) {
+	case SITES_NO_PLAN:
+		return "there is no patch plan for its libc";
+	case SITES_MISMATCH:
+		return "its libc isn't what the patch plan was made for";
+	case SITES_NO_MEMORY:
+		return "there was no room for stubs near its libc";
+	default:
+		return NULL;
+	}
+}
+
+static int judge_process(const struct evidence *evidence,
+			 const struct process_seen *process,
+			 struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+	const char *refused = sites_words(process->sites);
+	uint64_t sites = (uint64_t)process->sites_patched + process->sites_left;
+	const char *exe = *process->exe ? process->exe : "a program";
+	int error = 0;
+
+	if (process->status == PROCESS_LOST)
+		error = add(findings, VERDICT_INCONCLUSIVE, "target kept", NULL,
+			    -1,
+			    words_say("every program that the target becomes "
+				      "loads the library"),
+			    words_say("process %u became %s, which never "
+				      "checked in (static, setuid, or without "
+				      "LD_PRELOAD)",
+				      process->pid, exe));
+	if (error || !sites_are_needed(scenario))
+		return error;
+	if (refused)
+		return add(findings, VERDICT_INCONCLUSIVE, "sites patched",
+			   NULL, -1, words_say("system calls are seen"),
+			   words_say("process %u (%s): %s", process->pid, exe,
+				     refused));
+	if (sites && (uint64_t)process->sites_patched * 1000000 <
+			     sites * scenario->min_coverage_ppm)
+		return add(findings, VERDICT_INCONCLUSIVE, "sites patched",
+			   NULL, -1,
+			   words_say("at least %.4g%% of system call sites "
+				     "patched",
+				     scenario->min_coverage_ppm / 1e4),
+			   words_say("process %u (%s): %u of %llu",
+				     process->pid, exe, process->sites_patched,
+				     (unsigned long long)sites));
+	return 0;
+}
+
+/* The same thing of a hundred children is said once. */
+static bool process_is_new(const struct evidence *evidence, size_t index)
+{
+	const struct process_seen *process = &evidence->processes[index];
+
+	for (size_t i = 0; i < index; i++) {
+		const struct process_seen *other = &evidence->processes[i];
+
+		if (other->status == process->status &&
+		    other->sites == process->sites &&
+		    other->sites_patched == process->sites_patched &&
+		    strcmp(other->exe, process->exe) == 0)
+			return false;
+	}
+	return true;
+}
+
+static int judge_presence(const struct evidence *evidence,
+			  struct findings *findings)
+{
+	int error = 0;
+
+	if (!evidence->scenario->rules_count)
+		return 0;
+	if (evidence->unreachable)
+		return add(findings, VERDICT_INCONCLUSIVE, "target reached",
+			   NULL, -1, words_say("we are in the target"),
+			   words_say("we couldn't get into it: %s",
+				     evidence->unreachable));
+	if (!evidence->processes_count && evidence->target.started)
+		return add(findings, VERDICT_INCONCLUSIVE, "target reached",
+			   NULL, -1, words_say("we are in the target"),
+			   words_say("the library never checked in"));
+	for (size_t i = 0; i < evidence->processes_count && !error; i++)
+		if (process_is_new(evidence, i))
+			error = judge_process(evidence, &evidence->processes[i],
+					      findings);
+	return error;
+}
+
+/* ---- the course of the run --------------------------------------------- */
+
+static int judge_ready(const struct evidence *evidence,
+		       struct findings *findings)
+{
+	const struct probe *probe = &evidence->scenario->target.ready;
+	char within[WORDS_SHORT_MAX];
+
+	if (evidence->ready)
+		return 0;
+	if (evidence->aborted)
+		return 0; /* there was no time to become ready */
+	words_duration(probe->within.ns, within);
+	return add(findings, VERDICT_FAIL, "ready",
+		   probe->kind ? &probe->mark : NULL, -1,
+		   words_say("the target becomes ready within %s", within),
+		   words_say("it never did%s%s",
+			     evidence->ready_why ? ": " : "",
+			     evidence->ready_why ? evidence->ready_why : ""));
+}
+
+static int judge_workloads(const struct evidence *evidence,
+			   struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+
+	if (!evidence->ready || evidence->aborted)
+		return 0;
+	for (size_t i = 0; i < scenario->workloads_count; i++) {
+		const struct workload *workload = &scenario->workloads[i];
+		int error;
+
+		if (evidence->workloads && evidence->workloads[i].started)
+			continue;
+		error = add(findings, VERDICT_INCONCLUSIVE, "workload ran",
+			    &workload->mark, -1,
+			    words_say("every workload runs"),
+			    words_say("%s never ran",
+				      workload->name ? workload->name : "it"));
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static int judge_phases(const struct evidence *evidence,
+			struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+
+	if (!evidence->ready || evidence->aborted)
+		return 0;
+	for (size_t i = 0; i < scenario->phases_count; i++) {
+		const struct phase *phase = &scenario->phases[i];
+		const struct phase_seen *seen = &evidence->phases[i];
+		char within[WORDS_SHORT_MAX];
+		int error = 0;
+
+		words_duration(phase->within.ns, within);
+		if (!seen->reached)
+			error = add(findings, VERDICT_INCONCLUSIVE,
+				    "phase reached", &phase->mark, -1,
+				    words_say("phase %s begins", phase->name),
+				    words_say("it was never reached"));
+		else if (phase->within.set && !seen->steady_again)
+			error = add(findings, VERDICT_FAIL, "steady again",
+				    &phase->mark, -1,
+				    words_say("phase %s: steady again within "
+					      "%s",
+					      phase->name, within),
+				    words_say("it was not"));
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static int judge_anything(const struct evidence *evidence,
+			  struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+
+	if (scenario->expects_count || scenario->rules_count)
+		return 0;
+	return add(findings, VERDICT_INCONCLUSIVE, "something expected", NULL,
+		   -1, words_say("a rule or an expectation"),
+		   words_say("nothing was expected, so nothing was shown"));
+}
+
+/* ---- the books --------------------------------------------------------- */
+
+static int judge_losses(const struct evidence *evidence,
+			struct findings *findings)
+{
+	const struct {
+		uint64_t count;
+		const char *name, *expected, *what;
+	} losses[] = {
+		{ evidence->events_lost, "events kept",
+		  "every decision is recorded", "decisions weren't recorded" },
+		{ evidence->lapses, "lease held",
+		  "faults hold for the whole run",
+		  "decisions were held back, because the runner had stalled" },
+		{ evidence->unresolved, "selectors resolved",
+		  "every selector can be told",
+		  "calls were let go in doubt of what they were about" },
+		{ evidence->processes_lost, "processes counted",
+		  "every process has its place in the books",
+		  "processes found no place in the books" },
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(losses) / sizeof(*losses) && !error; i++)
+		if (losses[i].count)
+			error = add(
+				findings, VERDICT_INCONCLUSIVE, losses[i].name,
+				NULL, -1, words_say("%s", losses[i].expected),
+				words_say("%llu %s",
+					  (unsigned long long)losses[i].count,
+					  losses[i].what));
+	return error;
+}
+
+/* Was anything of the target killed from outside, between two lines of a
+ * book?  Then a line may be missing, and that is a loss, not a lie. */
+static bool killed_midway(const struct evidence *evidence)
+{
+	return evidence->target.signal || evidence->crashes_count ||
+	       evidence->target.timed_out || evidence->aborted ||
+	       evidence->restarts;
+}
+
+static int judge_balance(const struct evidence *evidence,
+			 struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+	uint64_t counted[PLAN_RULES_MAX] = { 0 };
+	uint64_t fired = 0, by_process = 0;
+	_cleanup_words_ char *wrong = NULL;
+	bool loss = true;
+
+	for (size_t i = 0; i < evidence->events_count; i++) {
+		const struct event *event = &evidence->events[i];
+
+		if (event->rule < PLAN_RULES_MAX &&
+		    !(event->flags & EVENT_LAPSED))
+			counted[event->rule]++;
+	}
+	for (size_t i = 0; i < evidence->processes_count; i++)
+		by_process += evidence->processes[i].fired;
+	for (size_t i = 0; i < scenario->rules_count; i++) {
+		unsigned long long f = evidence->fired[i], c = counted[i];
+
+		fired += f;
+		if (!wrong && (c > f || f > evidence->matched[i] ||
+			       (c < f && !evidence->events_lost)))
+			wrong = words_say(
+				"rule %zu matched %llu, fired %llu, "
+				"%llu events",
+				i + 1, (unsigned long long)evidence->matched[i],
+				f, c);
+		loss = loss && c <= f;
+	}
+	if (!wrong && (by_process > fired ||
+		       (by_process < fired && !evidence->processes_lost)))
+		wrong = words_say("rules fired %llu times, processes say %llu",
+				  (unsigned long long)fired,
+				  (unsigned long long)by_process);
+	if (!wrong)
+		return 0;
+	return add(findings,
+		   loss && killed_midway(evidence) ? VERDICT_INCONCLUSIVE
+						   : VERDICT_INVALID,
+		   "books balance", NULL, -1,
+		   words_say("rules, events and processes agree"),
+		   words_say("%s", wrong));
+}
+
+int books_judge(const struct evidence *evidence, struct findings *findings)
+{
+	static int (*const all[])(const struct evidence *,
+				  struct findings *) = {
+		judge_ready,  judge_presence, judge_rules,   judge_workloads,
+		judge_phases, judge_losses,   judge_balance, judge_anything,
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		int error = all[i](evidence, findings);
+
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}

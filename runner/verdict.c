@@ -1,0 +1,285 @@
+#include "runner/verdict.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runner/oracles/oracle.h"
+
+static char *none_words[] = { (char *)"none", NULL };
+
+/* Judged where a scenario expects nothing. */
+#define DEFAULT(which)                                                         \
+	{                                                                      \
+		.subject = EXPECT_##which, .op = OP_EQ,                        \
+		.text = (char *)#which "==none",                               \
+		.mark = { .file = "default" },                                 \
+		.values = { .items = none_words, .count = 1 }, .phase = -1,    \
+	}
+static const struct expect defaults[] = { DEFAULT(crash), DEFAULT(hang) };
+
+void finding_clear(struct finding *finding)
+{
+	free(finding->name);
+	free(finding->expected);
+	free(finding->seen);
+	free(finding->since);
+	free(finding->site);
+	*finding = (struct finding){ .rule = -1 };
+}
+
+int findings_add(struct findings *findings, const struct finding *finding)
+{
+	struct finding *items = reallocarray(
+		findings->items, findings->count + 1, sizeof(*items));
+	struct finding taken = *finding;
+
+	if (!items) {
+		finding_clear(&taken);
+		return -ENOMEM;
+	}
+	items[findings->count++] = taken;
+	findings->items = items;
+	return 0;
+}
+
+/* The decision that a failure most likely comes from: the last before it, of
+ * the process that crashed if we know it. */
+static const struct event *event_behind(const struct evidence *evidence,
+					const struct finding *finding)
+{
+	bool crash = finding->expect &&
+		     finding->expect->subject == EXPECT_crash &&
+		     evidence->crashes_count;
+	uint64_t until_ns = crash ? evidence->crashes[0].end_ns : UINT64_MAX;
+	uint32_t pid = crash ? evidence->crashes[0].pid : 0;
+	const struct event *last = NULL, *of_pid = NULL;
+
+	for (size_t i = 0; i < evidence->events_count; i++) {
+		const struct event *event = &evidence->events[i];
+
+		if (event->flags & EVENT_LAPSED || event->time_ns > until_ns)
+			continue;
+		if (!last || event->time_ns >= last->time_ns)
+			last = event;
+		if (pid && event->pid == pid &&
+		    (!of_pid || event->time_ns >= of_pid->time_ns))
+			of_pid = event;
+	}
+	return of_pid ? of_pid : last;
+}
+
+/* since and site of a failure, where its oracle didn't say. */
+static int failure_place(const struct evidence *evidence,
+			 struct finding *finding)
+{
+	const struct event *event = event_behind(evidence, finding);
+	_cleanup_words_ char *where = NULL;
+	const char *what;
+
+	if (!event || finding->site)
+		return 0;
+	if (!finding->since &&
+	    oracle_since(finding, evidence, event->time_ns) < 0)
+		return -ENOMEM;
+	if (event->call >= CALL_COUNT || event->fault >= FAULT_COUNT)
+		return 0;
+	if (event->stack && evidence->run_dir)
+		where = symbolize_site(evidence->run_dir, event->stack);
+	what = event->error ? error_name(event->error) : NULL;
+	finding->site = words_say("%s %s%s%s", call_table[event->call].name,
+				  what ? what : fault_table[event->fault]->name,
+				  where ? " at " : "", where ? where : "");
+	return finding->site ? 0 : -ENOMEM;
+}
+
+/* cut_short - what only a whole run can show isn't shown by this one. */
+static int cut_short(const struct evidence *evidence, struct finding *finding)
+{
+	const char *why = evidence->aborted ? "the run was cut short"
+					    : "the target never became ready";
+
+	finding_clear(finding);
+	return oracle_unknown(finding, "%s", why);
+}
+
+static int judge_one(const struct evidence *evidence,
+		     const struct expect *expect, struct findings *findings)
+{
+	const struct oracle *oracle = oracle_table[expect->subject];
+	struct finding finding = { .rule = -1 };
+	int error = oracle->judge(expect, evidence, &finding);
+
+	if (!error && oracle->whole && (evidence->aborted || !evidence->ready))
+		error = cut_short(evidence, &finding);
+	finding.expect = expect;
+	finding.mark = &expect->mark;
+	finding.name = strdup(expect->text);
+	if (!error && finding.verdict == VERDICT_PASS)
+		error = trial_hold(evidence, &finding);
+	if (!error && finding.trial == TRIAL_TOOTHLESS) {
+		_cleanup_words_ char *seen = finding.seen;
+
+		finding.verdict = VERDICT_INCONCLUSIVE;
+		finding.seen = words_say("%s; but it would have passed on "
+					 "spoiled evidence too: it can't fail",
+					 seen);
+	}
+	if (!error && !finding.expected)
+		finding.expected = strdup(expect->text);
+	if (!error && finding.verdict == VERDICT_FAIL)
+		error = failure_place(evidence, &finding);
+	if (!error && (!finding.name || !finding.expected || !finding.seen))
+		error = -ENOMEM;
+	if (error) {
+		finding_clear(&finding);
+		return error;
+	}
+	return findings_add(findings, &finding);
+}
+
+static int judge_expects(const struct evidence *evidence,
+			 struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+	const struct expect *expects = scenario->expects;
+	size_t count = scenario->expects_count;
+	int error = 0;
+
+	if (!count) {
+		expects = defaults;
+		count = sizeof(defaults) / sizeof(*defaults);
+	}
+	for (size_t i = 0; i < count && !error; i++)
+		error = judge_one(evidence, &expects[i], findings);
+	return error;
+}
+
+static int judge_aborted(const struct evidence *evidence,
+			 struct findings *findings)
+{
+	struct finding finding = {
+		.verdict = VERDICT_ABORTED,
+		.rule = -1,
+		.name = strdup("run completed"),
+		.expected = strdup("the run comes to its end"),
+		.seen = words_say("aborted: %s", evidence->aborted),
+	};
+
+	if (!finding.name || !finding.expected || !finding.seen) {
+		finding_clear(&finding);
+		return -ENOMEM;
+	}
+	return findings_add(findings, &finding);
+}
+
+/* "mishap replay ID"; a directory where the id alone wouldn't find it. */
+static char *replay_words(const struct evidence *evidence)
+{
+	_cleanup_words_ char *cwd = getcwd(NULL, 0);
+	_cleanup_words_ char *usual =
+		words_say("%s/.mishap/runs/%s", cwd ? cwd : "", evidence->id);
+	const char *dir = evidence->run_dir;
+	struct strings one = { .items = (char *[]){ (char *)dir, NULL },
+			       .count = 1 };
+	_cleanup_words_ char *quoted = NULL;
+
+	if (!usual)
+		return NULL;
+	if (!dir || strcmp(dir, usual) == 0)
+		return words_say("mishap replay %s", evidence->id);
+	quoted = words_join(&one);
+	return quoted ? words_say("mishap replay %s", quoted) : NULL;
+}
+
+static int join(const struct evidence *evidence, struct judgement *judgement)
+{
+	judgement->verdict = VERDICT_PASS;
+	for (size_t i = 0; i < judgement->findings.count; i++) {
+		const struct finding *finding = &judgement->findings.items[i];
+
+		judgement->verdict =
+			verdict_worse(judgement->verdict, finding->verdict);
+		if (finding->verdict != VERDICT_PASS &&
+		    words_push(&judgement->reasons,
+			       words_say("%s: %s", finding->name,
+					 finding->seen)) < 0)
+			return -ENOMEM;
+	}
+	judgement->replay = replay_words(evidence);
+	return judgement->replay ? 0 : -ENOMEM;
+}
+
+int verdict_reach(const struct evidence *evidence,
+		  struct judgement **ret_judgement)
+{
+	struct judgement *judgement = calloc(1, sizeof(*judgement));
+	int error;
+
+	if (!judgement)
+		return -ENOMEM;
+	error = judge_expects(evidence, &judgement->findings);
+	if (!error)
+		error = books_judge(evidence, &judgement->findings);
+	if (!error && evidence->aborted)
+		error = judge_aborted(evidence, &judgement->findings);
+	if (!error)
+		error = join(evidence, judgement);
+	if (error) {
+		judgement_free(judgement);
+		return error;
+	}
+	*ret_judgement = judgement;
+	return 0;
+}
+
+void judgement_free(struct judgement *judgement)
+{
+	if (!judgement)
+		return;
+	for (size_t i = 0; i < judgement->findings.count; i++)
+		finding_clear(&judgement->findings.items[i]);
+	free(judgement->findings.items);
+	words_clear(&judgement->reasons);
+	free(judgement->replay);
+	free(judgement);
+}
+
+const char *verdict_name(enum verdict verdict)
+{
+	static const char *const names[] = {
+		[VERDICT_PASS] = "PASS",
+		[VERDICT_INCONCLUSIVE] = "INCONCLUSIVE",
+		[VERDICT_ABORTED] = "ABORTED",
+		[VERDICT_FAIL] = "FAIL",
+		[VERDICT_INVALID] = "INVALID",
+	};
+
+	return names[verdict];
+}
+
+int verdict_exit_code(enum verdict verdict)
+{
+	static const int codes[] = {
+		[VERDICT_PASS] = EXIT_CODE_PASS,
+		[VERDICT_INCONCLUSIVE] = EXIT_CODE_INCONCLUSIVE,
+		[VERDICT_ABORTED] = EXIT_CODE_ABORTED,
+		[VERDICT_FAIL] = EXIT_CODE_FAIL,
+		[VERDICT_INVALID] = EXIT_CODE_INVALID,
+	};
+
+	return codes[verdict];
+}
+
+int judgement_exit_code(const struct judgement *judgement,
+			const struct evidence *evidence)
+{
+	if (judgement->verdict == VERDICT_ABORTED && evidence->aborted_signal)
+		return 128 + evidence->aborted_signal;
+	return verdict_exit_code(judgement->verdict);
+}
+
+enum verdict verdict_worse(enum verdict a, enum verdict b)
+{
+	return a > b ? a : b; /* enum verdict is in order of precedence */
+}
