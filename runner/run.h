@@ -49,6 +49,9 @@ struct options { /* of `mishap run` and its kin */
 	uint64_t seed;
 	bool seed_set;
 	unsigned repeat; /* 0: as the scenario says */
+	uint64_t timeout_ns; /* of the target; 0: as the scenario says */
+	uint64_t limit_time_ns, limit_faults, limit_rss_bytes; /* likewise */
+	const char *events_path; /* decisions as JSON lines */
 	bool sandbox, no_network, quiet, verbose, keep_scratch, disarmed;
 	int color; /* -1: by tty and NO_COLOR */
 	const char *replay_of; /* run id whose decisions are forced */

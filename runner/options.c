@@ -1,0 +1,364 @@
+#include "runner/options.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "scenarios/value.h"
+
+#define REPEAT_MAX 10000
+
+const struct option_info option_table[OPTION_COUNT] = {
+#define OPTION(id, n, l, v, w, s)                                              \
+	[OPTION_##id] = {                                                      \
+		.name = n, .letter = l, .value = v, .says = s, .who = w        \
+	},
+#include "runner/options.def"
+#undef OPTION
+};
+
+static const char *who_name(enum option_for who)
+{
+	return who == FOR_RUN ? "run" : who == FOR_REPLAY ? "replay" : "report";
+}
+
+static int wrong(enum option_for who, const char *format, ...)
+{
+	va_list ap;
+
+	fputs("mishap: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, "\n  try: mishap %s --help\n", who_name(who));
+	return -EINVAL;
+}
+
+/* One more for a NULL-terminated list that options borrow from argv. */
+static void list_add(const char *const **list, void *owned, const char *item)
+{
+	const char **items = owned;
+	size_t n = 0;
+
+	while (items[n])
+		n++;
+	items[n] = item;
+	*list = items;
+}
+
+static int read_number(enum option_for who, const char *name, const char *value,
+		       uint64_t min, uint64_t max, uint64_t *ret)
+{
+	uint64_t number;
+
+	if (!read_count(value, strlen(value), max, &number) || number < min)
+		return wrong(who,
+			     "--%s wants a number from %llu to %llu; got '%s'",
+			     name, (unsigned long long)min,
+			     (unsigned long long)max, value);
+	*ret = number;
+	return 0;
+}
+
+static int read_limit(enum option_for who, struct options *options,
+		      const char *value)
+{
+	const char *much = strchr(value, '=');
+	size_t n = much ? (size_t)(much - value) : 0, length;
+
+	much = much ? much + 1 : "";
+	length = strlen(much);
+	if (n == 4 && strncmp(value, "time", n) == 0 &&
+	    read_duration(much, length, &options->limit_time_ns))
+		return 0;
+	if (n == 6 && strncmp(value, "faults", n) == 0 &&
+	    read_count(much, length, INT64_MAX, &options->limit_faults))
+		return 0;
+	if (n == 3 && strncmp(value, "rss", n) == 0 &&
+	    read_bytes(much, length, false, &options->limit_rss_bytes))
+		return 0;
+	return wrong(who,
+		     "--limit wants time=30s, faults=1000 or rss=1GiB; got "
+		     "'%s'",
+		     value);
+}
+
+static int read_var(enum option_for who, struct parsed *parsed,
+		    const char *value)
+{
+	struct scenario_extra *extra = &parsed->options.extra;
+	const char *equals = strchr(value, '=');
+	struct variable *var = &parsed->vars[extra->vars_count];
+
+	if (!equals || equals == value)
+		return wrong(who, "--var wants NAME=VALUE; got '%s'", value);
+	var->name = strndup(value, (size_t)(equals - value));
+	var->value = strdup(equals + 1);
+	var->mark = (struct mark){ .file = "--var" };
+	extra->vars = parsed->vars;
+	extra->vars_count++;
+	return var->name && var->value ? 0 : -ENOMEM;
+}
+
+static int read_color(enum option_for who, struct options *options,
+		      const char *value)
+{
+	if (strcmp(value, "always") == 0)
+		options->color = 1;
+	else if (strcmp(value, "never") == 0)
+		options->color = 0;
+	else if (strcmp(value, "auto") == 0)
+		options->color = -1;
+	else
+		return wrong(who,
+			     "--color wants always, never or auto; got "
+			     "'%s'",
+			     value);
+	return 0;
+}
+
+static int option_take(enum option_for who, struct parsed *parsed,
+		       enum option_id id, const char *value)
+{
+	struct options *options = &parsed->options;
+	uint64_t number;
+	int error = 0;
+
+	switch (id) {
+	case OPTION_fault:
+		list_add(&options->extra.faults, parsed->lists[0], value);
+		break;
+	case OPTION_phase:
+		list_add(&options->extra.phases, parsed->lists[1], value);
+		break;
+	case OPTION_expect:
+		list_add(&options->extra.expects, parsed->lists[2], value);
+		break;
+	case OPTION_var:
+		return read_var(who, parsed, value);
+	case OPTION_seed:
+		error = read_number(who, "seed", value, 0, INT64_MAX,
+				    &options->seed);
+		options->seed_set = true;
+		break;
+	case OPTION_repeat:
+		error = read_number(who, "repeat", value, 1, REPEAT_MAX,
+				    &number);
+		options->repeat = error ? 0 : (unsigned)number;
+		break;
+	case OPTION_timeout:
+		if (!read_duration(value, strlen(value), &options->timeout_ns))
+			return wrong(who,
+				     "--timeout wants " DURATION_WANTS
+				     "; got '%s'",
+				     value);
+		break;
+	case OPTION_limit:
+		return read_limit(who, options, value);
+	case OPTION_color:
+		return read_color(who, options, value);
+	case OPTION_sandbox:
+		options->sandbox = true;
+		break;
+	case OPTION_no_network:
+		options->no_network = true;
+		break;
+	case OPTION_keep_scratch:
+		options->keep_scratch = true;
+		break;
+	case OPTION_run_dir:
+		options->runs_dir = value;
+		break;
+	case OPTION_json:
+		options->json_path = value;
+		break;
+	case OPTION_junit:
+		options->junit_path = value;
+		break;
+	case OPTION_events:
+		options->events_path = value;
+		break;
+	case OPTION_quiet:
+		options->quiet = true;
+		break;
+	case OPTION_verbose:
+		options->verbose = true;
+		break;
+	case OPTION_help:
+		parsed->help = true;
+		break;
+	case OPTION_COUNT:
+		break;
+	}
+	return error;
+}
+
+/* option_of - which option is this word?  *ret_value: what stands behind its
+ * `=` or its letter, NULL if nothing does. */
+static enum option_id option_of(enum option_for who, const char *word,
+				const char **ret_value)
+{
+	bool is_long = word[1] == '-';
+	size_t n = is_long ? strcspn(word + 2, "=") : 1;
+
+	*ret_value = NULL;
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option_info *info = &option_table[i];
+
+		if (!(info->who & who))
+			continue;
+		if (is_long && (strlen(info->name) != n ||
+				strncmp(info->name, word + 2, n) != 0))
+			continue;
+		if (!is_long && info->letter != word[1])
+			continue;
+		if (is_long && word[2 + n] == '=')
+			*ret_value = word + 3 + n;
+		else if (!is_long && word[2])
+			*ret_value = word + 2;
+		return (enum option_id)i;
+	}
+	return OPTION_COUNT;
+}
+
+static int unknown(enum option_for who, const char *word)
+{
+	struct near near = near_start(word + 2, strcspn(word + 2, "="));
+	const char *found;
+
+	for (int i = 0; i < OPTION_COUNT; i++)
+		if (option_table[i].who & who)
+			near_try(&near, option_table[i].name);
+	found = word[1] == '-' ? near_found(&near) : NULL;
+	if (found)
+		return wrong(who, "no option %s; did you mean --%s?", word,
+			     found);
+	return wrong(who, "no option %s", word);
+}
+
+static int words_parse(int argc, char **argv, enum option_for who,
+		       struct parsed *parsed)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *value;
+		enum option_id id;
+		int error;
+
+		if (strcmp(argv[i], "--") == 0) {
+			if (who != FOR_RUN)
+				return wrong(who, "nothing may follow --");
+			if (!argv[i + 1])
+				return wrong(who, "-- wants a command after "
+						  "it");
+			parsed->options.extra.run = &argv[i + 1];
+			return 0;
+		}
+		if (argv[i][0] != '-' || !argv[i][1]) {
+			if (parsed->operand)
+				return wrong(
+					who,
+					"one %s is enough: '%s' and '%s'"
+					"%s",
+					who == FOR_RUN ? "scenario" : "run",
+					parsed->operand, argv[i],
+					who == FOR_RUN ? "; a command stands "
+							 "after --"
+						       : "");
+			parsed->operand = argv[i];
+			continue;
+		}
+		id = option_of(who, argv[i], &value);
+		if (id == OPTION_COUNT)
+			return unknown(who, argv[i]);
+		if (!option_table[id].value && value)
+			return wrong(who, "%s: --%s takes no value", argv[i],
+				     option_table[id].name);
+		if (option_table[id].value && !value)
+			value = argv[++i];
+		if (option_table[id].value && !value)
+			return wrong(who, "--%s wants a %s after it",
+				     option_table[id].name,
+				     option_table[id].value);
+		error = option_take(who, parsed, id, value);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+int options_parse(int argc, char **argv, enum option_for who,
+		  struct parsed *ret_parsed)
+{
+	struct parsed parsed = { .options = { .color = -1 } };
+	int error = 0;
+
+	parsed.options.argv = (const char *const *)argv;
+	for (size_t i = 0; i < 3; i++) {
+		parsed.lists[i] = calloc((size_t)argc + 1, sizeof(char *));
+		if (!parsed.lists[i])
+			error = -ENOMEM;
+	}
+	parsed.vars = calloc((size_t)argc + 1, sizeof(*parsed.vars));
+	if (!parsed.vars)
+		error = -ENOMEM;
+	if (!error)
+		error = words_parse(argc, argv, who, &parsed);
+	if (!error && who == FOR_RUN && !parsed.help && !parsed.operand &&
+	    !parsed.options.extra.run)
+		error = wrong(who, "what shall be run?  Give a scenario file, "
+				   "or a command after --");
+	if (error < 0) {
+		options_clear(&parsed);
+		return error;
+	}
+	if (who == FOR_RUN)
+		parsed.options.scenario_path = parsed.operand;
+	*ret_parsed = parsed;
+	return 0;
+}
+
+void options_clear(struct parsed *parsed)
+{
+	for (size_t i = 0; i < 3; i++)
+		free(parsed->lists[i]);
+	for (size_t i = 0; parsed->vars && i < parsed->options.extra.vars_count;
+	     i++) {
+		free(parsed->vars[i].name);
+		free(parsed->vars[i].value);
+	}
+	free(parsed->vars);
+	*parsed = (struct parsed){ 0 };
+}
+
+void options_print(enum option_for who, FILE *out)
+{
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option_info *info = &option_table[i];
+		char name[64];
+
+		if (!(info->who & who))
+			continue;
+		snprintf(name, sizeof(name), "%s%c%s--%s%s%s",
+			 info->letter ? "-" : " ",
+			 info->letter ? info->letter : ' ',
+			 info->letter ? ", " : "  ", info->name,
+			 info->value ? " " : "",
+			 info->value ? info->value : "");
+		if (strlen(name) > 22)
+			fprintf(out, "  %s\n%26s%s\n", name, "", info->says);
+		else
+			fprintf(out, "  %-22s  %s\n", name, info->says);
+	}
+}
+
+bool options_color(const struct options *options, FILE *out)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (options->color >= 0)
+		return options->color;
+	return isatty(fileno(out)) && !(no && *no) &&
+	       !(term && strcmp(term, "dumb") == 0);
+}
