@@ -206,6 +206,8 @@ struct judgement {
  * before/after gather what judge needs and may be NULL; judge is pure;
  * tamper spoils a copy of the evidence so that judge must go red.
  * whole: what it judges is only there when the run came to its end.
+ * by_fault: what it expects is a fault's consequence, so that where no fault
+ * came to pass the opposite proves nothing.
  * All strings that they set in ret are malloc'd, owned by the finding. */
 struct oracle {
 	int (*before)(const struct expect *expect, struct evidence *evidence);
@@ -214,7 +216,7 @@ struct oracle {
 		     const struct evidence *evidence,
 		     struct finding *ret_finding);
 	int (*tamper)(const struct expect *expect, struct evidence *evidence);
-	bool whole;
+	bool whole, by_fault;
 };
 
 extern const struct oracle *const oracle_table[EXPECT_COUNT];

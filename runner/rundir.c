@@ -241,10 +241,8 @@ static int put_scenario(FILE *out, const void *what)
 {
 	const struct scenario *scenario = what;
 
-	if (!scenario->source) {
-		scenario_format(scenario, out);
+	if (!scenario->source) /* command.json says it all */
 		return 0;
-	}
 	return fwrite(scenario->source, 1, scenario->source_bytes, out) ==
 			       scenario->source_bytes
 		       ? 0

@@ -48,13 +48,17 @@ int findings_add(struct findings *findings, const struct finding *finding)
 static const struct event *event_behind(const struct evidence *evidence,
 					const struct finding *finding)
 {
-	bool crash = finding->expect &&
-		     finding->expect->subject == EXPECT_crash &&
-		     evidence->crashes_count;
-	uint64_t until_ns = crash ? evidence->crashes[0].end_ns : UINT64_MAX;
-	uint32_t pid = crash ? evidence->crashes[0].pid : 0;
+	const struct ending *crash = NULL;
 	const struct event *last = NULL, *of_pid = NULL;
+	uint64_t until_ns;
+	uint32_t pid;
 
+	if (finding->expect && finding->expect->subject == EXPECT_crash)
+		for (size_t i = evidence->crashes_count; i-- > 0;)
+			if (!evidence->crashes[i].killed_by_rule)
+				crash = &evidence->crashes[i];
+	until_ns = crash ? crash->end_ns : UINT64_MAX;
+	pid = crash ? crash->pid : 0;
 	for (size_t i = 0; i < evidence->events_count; i++) {
 		const struct event *event = &evidence->events[i];
 
@@ -103,6 +107,24 @@ static int cut_short(const struct evidence *evidence, struct finding *finding)
 	return oracle_unknown(finding, "%s", why);
 }
 
+/* no_fault - the opposite of what a fault should bring about, where there were
+ * rules and none of them ever acted: that shows nothing of the target. */
+static int no_fault(struct finding *finding)
+{
+	_cleanup_words_ char *seen = finding->seen;
+
+	finding->seen = NULL;
+	return oracle_unknown(finding, "%s, but no fault came to pass", seen);
+}
+
+static bool fault_fired(const struct evidence *evidence)
+{
+	for (size_t i = 0; i < evidence->scenario->rules_count; i++)
+		if (evidence->fired[i])
+			return true;
+	return !evidence->scenario->rules_count; /* none was wanted */
+}
+
 static int judge_one(const struct evidence *evidence,
 		     const struct expect *expect, struct findings *findings)
 {
@@ -112,6 +134,9 @@ static int judge_one(const struct evidence *evidence,
 
 	if (!error && oracle->whole && (evidence->aborted || !evidence->ready))
 		error = cut_short(evidence, &finding);
+	if (!error && finding.verdict == VERDICT_FAIL && oracle->by_fault &&
+	    !fault_fired(evidence))
+		error = no_fault(&finding);
 	finding.expect = expect;
 	finding.mark = &expect->mark;
 	finding.name = strdup(expect->text);

@@ -64,4 +64,5 @@ const struct oracle oracle_exit = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.by_fault = true,
 };

@@ -172,4 +172,5 @@ const struct oracle oracle_file = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.by_fault = true,
 };

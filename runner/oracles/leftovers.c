@@ -212,4 +212,5 @@ const struct oracle oracle_leftovers = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.by_fault = true,
 };

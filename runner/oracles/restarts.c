@@ -25,4 +25,5 @@ static int tamper(const struct expect *expect, struct evidence *evidence)
 const struct oracle oracle_restarts = {
 	.judge = judge,
 	.tamper = tamper,
+	.by_fault = true,
 };

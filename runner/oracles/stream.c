@@ -177,14 +177,17 @@ const struct oracle oracle_stdout = {
 	.judge = judge_out,
 	.tamper = tamper_out,
 	.whole = true,
+	.by_fault = true,
 };
 const struct oracle oracle_stderr = {
 	.judge = judge_err,
 	.tamper = tamper_err,
 	.whole = true,
+	.by_fault = true,
 };
 const struct oracle oracle_output = {
 	.judge = judge_both,
 	.tamper = tamper_both,
 	.whole = true,
+	.by_fault = true,
 };

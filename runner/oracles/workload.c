@@ -82,4 +82,5 @@ const struct oracle oracle_workload = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.by_fault = true,
 };
