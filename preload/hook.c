@@ -177,6 +177,17 @@ static long site_result(const struct flight *flight, long ret)
 	return call->has_result ? (long)call->result : ret;
 }
 
+/* What recvmsg(2) fills in where a stream has ended: nothing.  Left as it was
+ * the target would take its own buffer for control data. */
+static void message_empty(const struct call *call)
+{
+	if (!call->msg || !(call_table[call->id].flags & CALL_MOVES_IN))
+		return;
+	call->msg->msg_namelen = 0;
+	call->msg->msg_controllen = 0;
+	call->msg->msg_flags = 0;
+}
+
 static bool is_error(long ret)
 {
 	return (unsigned long)ret > -4096ul;
@@ -197,6 +208,8 @@ static long site_act(struct flight *flight)
 		return SITE_RETURN;
 	}
 	if (call->skip && !releases) {
+		if (call->has_result)
+			message_empty(call);
 		regs->rax = (uint64_t)site_result(flight, 0);
 		return SITE_RETURN;
 	}

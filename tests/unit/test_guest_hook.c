@@ -107,6 +107,33 @@ static void a_lapsed_lease_holds_everything_back(void **state)
 	close(fd);
 }
 
+static void the_end_of_a_stream_brings_no_control_data(void **state)
+{
+	char buf[8], control[64];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct sockaddr_storage name;
+	struct msghdr msg = { .msg_name = &name,
+			      .msg_namelen = sizeof(name),
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control),
+			      .msg_flags = MSG_TRUNC };
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	PLAN("recvmsg eof");
+	assert_int_equal(site_call(SYS_recvmsg, pair[0], &msg, 0), 0);
+	assert_int_equal(count_events(), 1);
+	assert_int_equal(msg.msg_namelen, 0);
+	assert_int_equal(msg.msg_controllen, 0);
+	assert_int_equal(msg.msg_flags, 0);
+	assert_null(CMSG_FIRSTHDR(&msg));
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void a_plain_transfer_is_cut_and_then_made_in_place(void **state)
 {
 	int fd = file_make("a");
@@ -361,6 +388,7 @@ int main(void)
 		TEST(the_first_rule_acts_unless_it_is_marked_also),
 		TEST(a_rule_of_another_phase_is_not_looked_at),
 		TEST(a_lapsed_lease_holds_everything_back),
+		TEST(the_end_of_a_stream_brings_no_control_data),
 		TEST(a_plain_transfer_is_cut_and_then_made_in_place),
 		TEST(a_vector_is_cut_to_the_byte_and_left_as_it_was),
 		TEST(a_long_vector_is_cut_too),
