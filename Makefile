@@ -92,7 +92,7 @@ $(BUILD)/tests/test_stack_%: tests/unit/test_stack_%.c $(call pic,$(wildcard pre
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -O1 -g -D_GNU_SOURCE -pthread $< -o $@ -ldl
+	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $< -o $@ -ldl
 
 units: $(units)
 targets: $(targets)

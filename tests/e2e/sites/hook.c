@@ -6,7 +6,11 @@
  * SITES_ARM    none (default), all
  * SITES_HOW    pass (default): the call runs where it stands
  *              around: the hook makes it
+ *              naive: the hook makes it with a bare `syscall` of its own
+ *              delay: a blocking call waits 300 ms in the hook first
  *              fail: write is refused with ENOSPC
+ *
+ * Its constructor ends with close(-4242), for who reads along with strace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +31,12 @@ struct counts {
 
 struct state *guest_state;
 static struct counts *counts;
-static bool around, fail;
+static bool around, naive, delay, fail;
+
+static bool is_blocking(int nr)
+{
+	return nr == SYS_read || nr == SYS_accept || nr == SYS_epoll_wait;
+}
 
 long site_hook(struct site_regs *regs)
 {
@@ -37,9 +46,20 @@ long site_hook(struct site_regs *regs)
 		regs->rax = (uint64_t)-ENOSPC;
 		return SITE_RETURN;
 	}
-	if (!around)
+	if (delay && is_blocking((int)regs->rax)) {
+		const struct timespec ts = { .tv_nsec = 300000000 };
+
+		sys3(SYS_nanosleep, (long)&ts, 0, 0);
+	}
+	if (naive)
+		regs->rax = (uint64_t)sys6((long)regs->rax, (long)regs->rdi,
+					   (long)regs->rsi, (long)regs->rdx,
+					   (long)regs->r10, (long)regs->r8,
+					   (long)regs->r9);
+	else if (around)
+		regs->rax = (uint64_t)around_call(regs);
+	else
 		return SITE_PROCEED;
-	regs->rax = (uint64_t)around_call(regs);
 	return SITE_RETURN;
 }
 
@@ -72,6 +92,8 @@ __attribute__((constructor)) static void begin(void)
 	if (fd >= 0)
 		sys3(SYS_close, fd, 0, 0);
 	around = says("SITES_HOW", "around");
+	naive = says("SITES_HOW", "naive");
+	delay = says("SITES_HOW", "delay");
 	fail = says("SITES_HOW", "fail");
 	start_ns = now_ns();
 	if (dir)
@@ -86,4 +108,5 @@ __attribute__((constructor)) static void begin(void)
 	atomic_store(&counts->left, process.sites_left);
 	if (says("SITES_ARM", "all"))
 		memset(guest_state->armed_nr, 1, sizeof(guest_state->armed_nr));
+	sys3(SYS_close, -4242, 0, 0);
 }
