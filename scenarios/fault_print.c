@@ -172,7 +172,9 @@ char *fault_arg_print(struct arena *arena, const struct fault *fault,
 	case ARG_DELAY:
 		return delay_print(arena, arg);
 	case ARG_BYTES:
-		return print_bytes(arena, arg->v[0]);
+		return arg->v[0] % 1024
+			       ? arena_print(arena, "%llu", (ull)arg->v[0])
+			       : print_bytes(arena, arg->v[0]);
 	case ARG_SIGNAL:
 		return print_signal(arena, (int)arg->v[0]);
 	case ARG_STATUS:

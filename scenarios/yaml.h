@@ -22,6 +22,10 @@ struct node {
 	size_t n;
 	size_t raw_at, raw_end; /* bytes of the source */
 	char style; /* of a scalar: 0 plain, ' " | >; of others: { [ or 0 */
+	/* comments.c: what people wrote around it, for `mishap fmt`. */
+	const char *before; /* whole lines, each with its newline */
+	const char *beside; /* behind it, from # on */
+	bool gap;	    /* an empty line stood before it */
 };
 
 /* yaml_parse - the tree of a source; NULL after errors were noted. */
@@ -29,6 +33,11 @@ struct node *yaml_parse(struct diag *diag, const struct source *source);
 
 /* node_line - a scalar as a line of the language. */
 struct line node_line(const struct source *source, const struct node *node);
+
+/* comments_attach - give every comment of the source to the key or item that it
+ * stands before or beside; returns those after the last one, or "". */
+const char *comments_attach(struct arena *arena, const struct source *source,
+			    struct node *root);
 
 /* node_kind_name - "a list"; for messages. */
 const char *node_kind_name(const struct node *node);

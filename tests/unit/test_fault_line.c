@@ -79,7 +79,7 @@ static const struct {
 	{ "write kill=34", "write kill=34" },
 	{ "read corrupt=1bit", "read corrupt=1bit" },
 	{ "read corrupt=3bits", "read corrupt=3bits" },
-	{ "write short=1", "write short=1B" },
+	{ "write short=1", "write short=1" },
 	{ "write short=4096", "write short=4KiB" },
 	{ "connect exit=1", "connect exit=1" },
 	{ "fsync lie", "fsync lie" },
@@ -108,7 +108,7 @@ static const struct {
 	{ "read thread=wal* exe=postgres frame=XLogWrite eof per=thread",
 	  "read thread=wal* exe=postgres frame=XLogWrite eof per=thread" },
 	{ "send side=server per=fd short=10",
-	  "send side=server short=10B per=fd" },
+	  "send side=server short=10 per=fd" },
 };
 
 static void a_rule_prints_as_its_canonical_line(void **state)

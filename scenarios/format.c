@@ -1,0 +1,499 @@
+/* format.c - a scenario in its canonical form: keys in the table's order, two
+ * spaces, rules and expectations in their canonical spelling.  Comments,
+ * variables and single empty lines stay. */
+#include <string.h>
+
+#include "scenarios/expect_line.h"
+#include "scenarios/fault_line.h"
+#include "scenarios/schema.h"
+#include "scenarios/value.h"
+#include "scenarios/yaml.h"
+
+#define FORMAT_WIDTH 80
+
+struct format {
+	struct arena *arena;
+	const struct source *source;
+	FILE *out;
+};
+
+/* ---- scalars ----------------------------------------------------------- */
+
+static bool is_plain(const char *text, bool flow)
+{
+	size_t n = strlen(text);
+
+	if (!n || strchr(" \t", text[n - 1]) || text[n - 1] == ':' ||
+	    strchr(" \t,[]{}#&*!|>'\"%@`?:", text[0]) ||
+	    (text[0] == '-' && (!text[1] || text[1] == ' ')) ||
+	    !strcmp(text, "---") || !strcmp(text, "...") ||
+	    strstr(text, ": ") || strstr(text, " #"))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	return !flow || !strpbrk(text, ",[]{}:#");
+}
+
+static void add_escaped(struct builder *out, const char *text, size_t n)
+{
+	builder_add(out, "\"", 1);
+	for (size_t i = 0; i < n; i++) {
+		if (strchr("\"\\", text[i]) && text[i])
+			builder_print(out, "\\%c", text[i]);
+		else if (text[i] == '\n')
+			builder_add(out, "\\n", 2);
+		else if (text[i] == '\t')
+			builder_add(out, "\\t", 2);
+		else if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			builder_print(out, "\\x%02x", (unsigned char)text[i]);
+		else
+			builder_add(out, text + i, 1);
+	}
+	builder_add(out, "\"", 1);
+}
+
+/* U+0085 and its like are breaks to YAML, and must stay escaped. */
+static bool has_invisible(const char *text)
+{
+	return strstr(text, "\xc2\x85") || strstr(text, "\xe2\x80\xa8") ||
+	       strstr(text, "\xe2\x80\xa9") || strstr(text, "\xef\xbb\xbf");
+}
+
+static void add_scalar(struct builder *out, const char *text, bool was_quoted,
+		       bool flow)
+{
+	bool controls = false;
+
+	for (const char *c = text; *c; c++)
+		controls = controls || (unsigned char)*c < 0x20 || *c == 0x7f;
+	if (is_plain(text, flow) && !was_quoted) /* people quote for a reason */
+		builder_print(out, "%s", text);
+	else if (strpbrk(text, "\"\\") && !strchr(text, '\'') && !controls)
+		builder_print(out, "'%s'", text);
+	else
+		add_escaped(out, text, strlen(text));
+}
+
+/* ---- lines of the language --------------------------------------------- */
+
+/* As written, one space between words: what names a variable isn't parsed. */
+static char *line_spaced(struct format *f, const struct line *line)
+{
+	struct diag diag = { .arena = f->arena };
+	struct builder out = { .arena = f->arena };
+	struct words words;
+
+	if (!words_split(&diag, line, 0, line->n, NULL, &words))
+		return arena_copy(f->arena, line->text, line->n);
+	for (size_t i = 0; i < words.count; i++)
+		builder_print(&out, "%s%.*s", i ? " " : "",
+			      (int)(words.items[i].end - words.items[i].at),
+			      line->text + words.items[i].at);
+	return out.bytes ? out.bytes : arena_print(f->arena, "%s", "");
+}
+
+static const char *line_canonical(struct format *f, const struct node *node,
+				  enum schema_type type)
+{
+	struct diag diag = { .arena = f->arena };
+	struct line line = node_line(f->source, node);
+	struct scope none = { 0 };
+	struct expect expect;
+	struct rule rule;
+
+	if (vars_named(line.text, line.n))
+		return line_spaced(f, &line);
+	if (type == TYPE_faults &&
+	    fault_line_parse(&diag, &line, &none, UINT32_MAX, &rule))
+		return rule.text;
+	if (type == TYPE_expects &&
+	    expect_line_parse(&diag, &line, &none, -1, &expect))
+		return expect.text;
+	return line_spaced(f, &line);
+}
+
+/* ---- flow -------------------------------------------------------------- */
+
+static bool is_flat(const struct node *node)
+{
+	for (const struct node *item = node->first; item; item = item->next)
+		if (item->before || item->beside ||
+		    (item->kind != NODE_SCALAR && !is_flat(item)) ||
+		    (item->kind == NODE_SCALAR && strchr(item->text, '\n')))
+			return false;
+	return true;
+}
+
+static void add_flow(struct builder *out, const struct node *node)
+{
+	bool map = node->kind == NODE_MAP;
+
+	if (node->kind == NODE_SCALAR) {
+		add_scalar(out, node->text, node->style != 0, true);
+		return;
+	}
+	builder_add(out, map ? "{" : "[", 1);
+	for (const struct node *item = node->first; item; item = item->next) {
+		if (map) {
+			add_scalar(out, item->key->text, item->key->style != 0,
+				   true);
+			builder_add(out, ": ", 2);
+		}
+		add_flow(out, item);
+		if (item->next)
+			builder_add(out, ", ", 2);
+	}
+	builder_add(out, map ? "}" : "]", 1);
+}
+
+/* Lists of words are written in one line where they fit; a mapping only if it
+ * was written so. */
+static const char *flow_form(struct format *f, const struct node *node,
+			     size_t column)
+{
+	struct builder out = { .arena = f->arena };
+
+	if (node->kind == NODE_SCALAR || !is_flat(node) ||
+	    (node->kind == NODE_MAP && node->count && node->style != '{'))
+		return NULL;
+	add_flow(&out, node);
+	if (node->count &&
+	    column + utf8_count(out.bytes, out.count) > FORMAT_WIDTH)
+		return NULL;
+	return out.bytes;
+}
+
+/* ---- blocks ------------------------------------------------------------ */
+
+static void put_value(struct format *f, const struct node *node,
+		      const struct schema_key *key, unsigned indent,
+		      size_t column);
+
+static void put_indent(struct format *f, unsigned indent)
+{
+	fprintf(f->out, "%*s", (int)indent, "");
+}
+
+static void put_before(struct format *f, const struct node *node,
+		       unsigned indent)
+{
+	const char *line = node->before;
+
+	if (node->gap)
+		fputc('\n', f->out);
+	while (line && *line) {
+		size_t n = strcspn(line, "\n");
+
+		put_indent(f, indent);
+		fprintf(f->out, "%.*s\n", (int)n, line);
+		line += n + 1;
+	}
+}
+
+static void put_end(struct format *f, const struct node *node)
+{
+	if (node->beside)
+		fprintf(f->out, " %s", node->beside);
+	fputc('\n', f->out);
+}
+
+/* A text of several lines as | block; false where that can't hold it. */
+static bool put_literal(struct format *f, const struct node *node,
+			unsigned indent)
+{
+	const char *text = node->text;
+	size_t n = node->n, ends = 0;
+
+	while (ends < n && text[n - 1 - ends] == '\n')
+		ends++;
+	if (ends == n || !strchr(text, '\n') || text[0] == ' ' ||
+	    text[0] == '\n' || text[0] == '\t' || has_invisible(text))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (((unsigned char)text[i] < 0x20 &&
+		     !strchr("\n\t", text[i])) ||
+		    text[i] == 0x7f)
+			return false;
+	fprintf(f->out, " |%s", !ends ? "-" : ends > 1 ? "+" : "");
+	put_end(f, node);
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+
+		if (length) {
+			put_indent(f, indent);
+			fprintf(f->out, "%.*s", (int)length, text);
+		}
+		fputc('\n', f->out);
+		text += length + (text[length] == '\n');
+	}
+	return true;
+}
+
+/* A quoted text over several lines stays so: each line is cut to its words,
+ * which is what YAML makes of it anyway. */
+static bool put_folded(struct format *f, const struct node *node,
+		       unsigned indent)
+{
+	const char *raw = f->source->bytes + node->raw_at;
+	const char *end = f->source->bytes + node->raw_end;
+
+	if ((node->style != '"' && node->style != '\'') ||
+	    !memchr(raw, '\n', (size_t)(end - raw)))
+		return false;
+	fputc(' ', f->out);
+	while (raw < end) {
+		const char *stop = memchr(raw, '\n', (size_t)(end - raw));
+		const char *next = stop ? stop + 1 : end;
+		const char *last = stop ? stop : end;
+
+		while (last > raw && strchr(" \t\r", last[-1]) &&
+		       (last - raw < 2 || last[-2] != '\\'))
+			last--;
+		fprintf(f->out, "%.*s", (int)(last - raw), raw);
+		raw = next;
+		while (raw < end && (*raw == ' ' || *raw == '\t'))
+			raw++;
+		if (!stop)
+			break;
+		fputc('\n', f->out);
+		if (raw < end && *raw != '\n' && *raw != '\r')
+			put_indent(f, indent + 2);
+	}
+	put_end(f, node);
+	return true;
+}
+
+static void put_scalar(struct format *f, const struct node *node,
+		       const struct schema_key *key, unsigned indent)
+{
+	struct builder out = { .arena = f->arena };
+	const char *text = node->text;
+	bool line = key && (key->type == TYPE_faults ||
+			    key->type == TYPE_expects);
+
+	if (line)
+		text = line_canonical(f, node, key->type);
+	else if (put_literal(f, node, indent) || put_folded(f, node, indent))
+		return;
+	if (has_invisible(text)) /* libyaml wrote them, as \u escapes */
+		builder_print(&out, "%.*s", (int)(node->raw_end - node->raw_at),
+			      f->source->bytes + node->raw_at);
+	else if (text[0] || node->style)
+		add_scalar(&out, text, node->style && !line, false);
+	fprintf(f->out, "%s%s", out.bytes ? " " : "",
+		out.bytes ? out.bytes : "");
+	put_end(f, node);
+}
+
+static void put_entry(struct format *f, const struct node *node,
+		      const struct schema_key *key, unsigned indent, bool first)
+{
+	struct builder name = { .arena = f->arena };
+
+	if (!first) {
+		put_before(f, node, indent);
+		put_indent(f, indent);
+	}
+	add_scalar(&name, node->key->text, node->key->style != 0, false);
+	fprintf(f->out, "%s:", name.bytes);
+	put_value(f, node, key, indent + 2, indent + name.count + 2);
+}
+
+/* In the table's order; names of people's own (env, vars) in theirs. */
+static void put_map(struct format *f, const struct node *node,
+		    enum schema_map map, unsigned indent, bool first)
+{
+	if (map == MAP_none) {
+		for (const struct node *item = node->first; item;
+		     item = item->next, first = false)
+			put_entry(f, item, NULL, indent, first);
+		return;
+	}
+	for (size_t i = 0; i < schema_keys_count; i++) {
+		const struct schema_key *key = &schema_keys[i];
+
+		if (key->map != map)
+			continue;
+		for (const struct node *item = node->first; item;
+		     item = item->next) {
+			if (!text_is(item->key->text, item->key->n, key->name))
+				continue;
+			put_entry(f, item, key, indent, first);
+			first = false;
+		}
+	}
+}
+
+/* services: each name's value is a program; the names are people's own. */
+static void put_programs(struct format *f, const struct node *node,
+			 unsigned indent)
+{
+	for (const struct node *item = node->first; item; item = item->next) {
+		struct builder name = { .arena = f->arena };
+
+		put_before(f, item, indent);
+		put_indent(f, indent);
+		add_scalar(&name, item->key->text, item->key->style != 0,
+			   false);
+		fprintf(f->out, "%s:", name.bytes);
+		put_end(f, item);
+		put_map(f, item, MAP_program, indent + 2, false);
+	}
+}
+
+static void put_list(struct format *f, const struct node *node,
+		     const struct schema_key *key, unsigned indent, bool first)
+{
+	for (const struct node *item = node->first; item; item = item->next) {
+		const char *flow = flow_form(f, item, indent + 2);
+
+		if (!first) {
+			put_before(f, item, indent);
+			put_indent(f, indent);
+		}
+		first = false;
+		fputc('-', f->out);
+		if (item->kind == NODE_SCALAR) {
+			put_scalar(f, item, key, indent + 2);
+		} else if (flow) {
+			fprintf(f->out, " %s", flow);
+			put_end(f, item);
+		} else if (!item->beside && item->first &&
+			   !item->first->before) {
+			fputc(' ', f->out);
+			if (item->kind == NODE_MAP)
+				put_map(f, item, key ? key->sub : MAP_none,
+					indent + 2, true);
+			else
+				put_list(f, item, NULL, indent + 2, true);
+		} else {
+			put_end(f, item);
+			if (item->kind == NODE_MAP)
+				put_map(f, item, key ? key->sub : MAP_none,
+					indent + 2, false);
+			else
+				put_list(f, item, NULL, indent + 2, false);
+		}
+	}
+}
+
+static void put_value(struct format *f, const struct node *node,
+		      const struct schema_key *key, unsigned indent,
+		      size_t column)
+{
+	const char *flow = NULL;
+	bool lines =
+		key && (key->type == TYPE_faults || key->type == TYPE_expects ||
+			key->type == TYPE_commands);
+
+	if (node->kind == NODE_SCALAR) {
+		put_scalar(f, node, key, indent);
+		return;
+	}
+	if (!lines || !node->count)
+		flow = flow_form(f, node, column);
+	if (flow) {
+		fprintf(f->out, " %s", flow);
+		put_end(f, node);
+		return;
+	}
+	put_end(f, node);
+	if (key && key->type == TYPE_programs)
+		put_programs(f, node, indent);
+	else if (node->kind == NODE_MAP)
+		put_map(f, node, key ? key->sub : MAP_none, indent, false);
+	else
+		put_list(f, node, key, indent, false);
+}
+
+/* ---- the whole --------------------------------------------------------- */
+
+static void format_file(const struct scenario *scenario, struct format *f)
+{
+	struct diag diag = { .arena = f->arena };
+	const struct source *source =
+		diag_source(&diag, scenario->path, scenario->source,
+			    scenario->source_bytes, false);
+	struct node *root = yaml_parse(&diag, source);
+	const char *rest;
+
+	if (!root) /* it was loaded, so it parses */
+		return;
+	f->source = source;
+	rest = comments_attach(f->arena, source, root);
+	put_map(f, root, MAP_top, 0, false);
+	fputs(rest, f->out);
+}
+
+static void put_line(struct format *f, const char *before, const char *text,
+		     const char *after)
+{
+	struct builder out = { .arena = f->arena };
+
+	add_scalar(&out, text, false, false);
+	fprintf(f->out, "%s%s%s", before, out.bytes, after);
+}
+
+static void format_rules(const struct scenario *s, struct format *f,
+			 uint32_t phases, const char *indent)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < s->rules_count; i++) {
+		if (s->rules[i].phases != phases)
+			continue;
+		if (!any)
+			fprintf(f->out, "%sfaults:\n", indent);
+		any = true;
+		fputs(indent, f->out);
+		put_line(f, "  - ", s->rules[i].text, "\n");
+	}
+}
+
+/* What the command line can say, as a file that says the same. */
+static void format_typed(const struct scenario *s, struct format *f)
+{
+	struct builder run = { .arena = f->arena };
+
+	fputs("version: 1\n", f->out);
+	put_line(f, "name: ", s->name, "\n");
+	for (size_t i = 0; i < s->target.run.count; i++) {
+		if (i)
+			builder_add(&run, ", ", 2);
+		add_scalar(&run, s->target.run.items[i], false, true);
+	}
+	fprintf(f->out, "target:\n  run: [%s]\n", run.bytes);
+	if (s->phases_written)
+		fputs("phases:\n", f->out);
+	for (size_t i = 0; s->phases_written && i < s->phases_count; i++) {
+		const struct phase *p = &s->phases[i];
+
+		put_line(f, "  - name: ", p->name, "\n");
+		if (p->until_workload)
+			fputs("    until: workload\n", f->out);
+		else
+			fprintf(f->out, "    %s: %s\n",
+				p->lasts.set ? "for" : "within",
+				print_duration(f->arena,
+					       p->lasts.set ? p->lasts.ns
+							    : p->within.ns));
+		format_rules(s, f, 1u << i, "    ");
+	}
+	format_rules(s, f, UINT32_MAX, "");
+	if (s->expects_count)
+		fputs("expect:\n", f->out);
+	for (size_t i = 0; i < s->expects_count; i++)
+		put_line(f, "  - ", s->expects[i].text, "\n");
+}
+
+void scenario_format(const struct scenario *scenario, FILE *out)
+{
+	struct format f = { .arena = arena_open(), .out = out };
+
+	if (scenario->path)
+		format_file(scenario, &f);
+	else
+		format_typed(scenario, &f);
+	arena_free(f.arena);
+}
