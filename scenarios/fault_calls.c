@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "scenarios/aliases.h"
+
 /* Library functions that people name for the call that they end in. */
 static const struct {
 	const char *name, *call;
@@ -88,17 +90,10 @@ static void try_all(struct near *near)
 {
 	for (unsigned i = 0; i < FAMILY_COUNT; i++)
 		near_try(near, call_family_names[i]);
-#define ALIAS(alias, name)	near_try(near, #alias);
-#define CALL(family, name, ...) near_try(near, #name);
-#define KERNEL(...)
-#define KERNEL_IF(...)
-#define SYMBOL(...)
-#include "core/calls.def"
-#undef ALIAS
-#undef CALL
-#undef KERNEL
-#undef KERNEL_IF
-#undef SYMBOL
+	for (unsigned id = 0; id < CALL_COUNT; id++)
+		near_try(near, call_table[id].name);
+	for (size_t i = 0; i < call_aliases_count; i++)
+		near_try(near, call_aliases[i].name);
 }
 
 static const char *unknown_help(struct diag *diag, const char *name, size_t n)
@@ -225,6 +220,25 @@ static const char *refusal(const struct fault_parse *parse, unsigned id)
 	return fault->refuses ? fault->refuses(id, &plan->arg) : NULL;
 }
 
+/* A selector that can't tell this call from another, or NULL. */
+static const char *blind_selector(const struct fault_parse *parse, unsigned id)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} selectors[] = {
+		{ "path", SELECT_PATH }, { "peer", SELECT_PEER },
+		{ "host", SELECT_HOST }, { "fd", SELECT_FD },
+		{ "size", SELECT_SIZE }, { "side", SELECT_SIDE },
+	};
+
+	for (size_t i = 0; i < sizeof(selectors) / sizeof(*selectors); i++)
+		if (parse->rule->plan.selectors & selectors[i].bit &&
+		    !call_can_select(id, selectors[i].bit))
+			return selectors[i].name;
+	return NULL;
+}
+
 static void nothing_fits(struct fault_parse *parse)
 {
 	const struct plan_rule *plan = &parse->rule->plan;
@@ -236,6 +250,14 @@ static void nothing_fits(struct fault_parse *parse)
 
 	while (!parse->named.has[id])
 		id++;
+	if (errno_fits(parse, id) && !refusal(parse, id)) {
+		diag_error(parse->diag, parse->calls_mark, NULL,
+			   "'%s=' can't select %s%s: the call has nothing of "
+			   "the kind",
+			   blind_selector(parse, id), call_table[id].name,
+			   many ? ", nor the others" : "");
+		return;
+	}
 	if (!refusal(parse, id)) {
 		list_plausible(&help, &call_table[id]);
 		if (!plan->adversarial)
@@ -263,6 +285,10 @@ static void warn_left_out(struct fault_parse *parse, unsigned id)
 			  "%s can't fail with %s: the rule leaves it out",
 			  call_table[id].name,
 			  error_name((int)(int64_t)plan->arg.v[0]));
+	else if (!why)
+		diag_warn(parse->diag, parse->calls_mark, NULL,
+			  "'%s=' can't select %s: the rule leaves it out",
+			  blind_selector(parse, id), call_table[id].name);
 	else
 		diag_warn(parse->diag, parse->calls_mark, NULL,
 			  "the rule leaves %s out, '%s' can't: %s",
@@ -275,7 +301,7 @@ bool fault_calls_fit(struct fault_parse *parse)
 
 	for (unsigned id = 0; id < CALL_COUNT; id++)
 		if (parse->named.has[id] && errno_fits(parse, id) &&
-		    !refusal(parse, id))
+		    !refusal(parse, id) && !blind_selector(parse, id))
 			rule->calls[rule->calls_count++] = (uint16_t)id;
 	if (!rule->calls_count) {
 		nothing_fits(parse);

@@ -269,8 +269,8 @@ static void put_scalar(struct format *f, const struct node *node,
 {
 	struct builder out = { .arena = f->arena };
 	const char *text = node->text;
-	bool line = key && (key->type == TYPE_faults ||
-			    key->type == TYPE_expects);
+	bool line =
+		key && (key->type == TYPE_faults || key->type == TYPE_expects);
 
 	if (line)
 		text = line_canonical(f, node, key->type);

@@ -293,7 +293,7 @@ int scenario_parse(const char *name, const char *bytes, size_t n,
 	load_extra(&load, extra);
 	if (!load.diag.errors) {
 		load_phase_of_ours(&load);
-		load_check(&load, extra);
+		load_check(&load);
 	}
 	return load_end(&load, ret_scenario);
 }

@@ -45,6 +45,6 @@ void load_fault_line(struct load *load, const struct line *line,
 void load_extra(struct load *load, const struct scenario_extra *extra);
 
 /* load_check.c: what holds between keys. */
-void load_check(struct load *load, const struct scenario_extra *extra);
+void load_check(struct load *load);
 
 #endif

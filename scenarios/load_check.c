@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "scenarios/explain.h"
+
 static struct mark file_mark(const struct load *load)
 {
 	return (struct mark){ .file = load->source ? load->source->name
@@ -141,11 +143,33 @@ static void check_expect(struct load *load, const struct expect *expect)
 			   "workload");
 }
 
-void load_check(struct load *load, const struct scenario_extra *extra)
+/* A rule that another one always comes before would end every run
+ * INCONCLUSIVE. */
+static void check_order(struct load *load)
 {
 	const struct scenario *s = load->scenario;
 
-	(void)extra;
+	for (size_t j = 1; j < s->rules_count; j++) {
+		for (size_t i = 0; i < j; i++) {
+			if (explain_shadow(&s->rules[i], &s->rules[j]) !=
+			    SHADOW_WHOLE)
+				continue;
+			diag_warn(
+				&load->diag, s->rules[j].mark,
+				arena_print(load->arena,
+					    "'%.200s' always acts first; mark "
+					    "it 'also', or swap the two",
+					    s->rules[i].text),
+				"this rule never acts");
+			break;
+		}
+	}
+}
+
+void load_check(struct load *load)
+{
+	const struct scenario *s = load->scenario;
+
 	check_program(load, &s->target, "the target");
 	for (size_t i = 0; i < s->services_count; i++)
 		check_program(load, &s->services[i],
@@ -168,4 +192,5 @@ void load_check(struct load *load, const struct scenario_extra *extra)
 		check_phase(load, &s->phases[i]);
 	for (size_t i = 0; i < s->expects_count; i++)
 		check_expect(load, &s->expects[i]);
+	check_order(load);
 }
