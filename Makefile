@@ -83,11 +83,31 @@ $(BUILD)/tests/test_guest_%: tests/unit/test_guest_%.c $(call pic,$(guest_src)) 
 		$(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
 
 # The stack walker is tested as it is built for the guest.
-$(BUILD)/tests/test_stack_%: tests/unit/test_stack_%.c $(call pic,$(wildcard preload/stack*.c)) $(BUILD)/libhouse.a
+stack_pic = $(call pic,$(wildcard preload/stack*.c) core/match.c)
+
+$(BUILD)/tests/test_stack_%: tests/unit/test_stack_%.c $(stack_pic) $(BUILD)/libhouse.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(filter %.o,$^) \
 		$(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
+
+# What walks in other programs, or beside libunwind.
+$(BUILD)/stack/%.so: tests/stack/%.c $(stack_pic)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -MMD -MP -MF $@.d \
+		$(filter %.c %.o,$^) -o $@
+
+$(BUILD)/stack/%: tests/stack/%.c $(stack_pic)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP -MF $@.d \
+		$(filter %.c %.o,$^) -o $@
+
+$(BUILD)/bench/stack: bench/stack.c $(stack_pic)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c %.o,$^) -o $@
 
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)

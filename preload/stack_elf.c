@@ -5,6 +5,8 @@
  */
 #include "preload/stack.h"
 
+#include <sys/auxv.h>
+
 #include "core/sys.h"
 
 #define PAGE	    4096
@@ -27,13 +29,29 @@ static __attribute__((constructor)) void exe_path_remember(void)
 	     sizeof exe_path - 1);
 }
 
-/* The mapped file's program headers, if its first page holds them all. */
-static bool headers_open(const struct stack_module *module,
-			 struct headers *ret_headers)
+/* The program itself may have holes between its segments, and then lo isn't
+ * where its ELF header is; the kernel says where its program headers are. */
+static bool headers_of_program(struct headers *ret_headers)
 {
-	const ElfW(Ehdr) *head = (const void *)module->lo;
+	uint64_t at = getauxval(AT_PHDR), count = getauxval(AT_PHNUM);
 
-	if (module->hi - module->lo < PAGE || !stack_page_readable(module->lo))
+	if (getauxval(AT_PHENT) != sizeof(ElfW(Phdr)) || !at ||
+	    count > HEADERS_MAX ||
+	    at % PAGE + count * sizeof(ElfW(Phdr)) > PAGE ||
+	    !stack_page_readable(at))
+		return false;
+	ret_headers->at = (const void *)at;
+	ret_headers->count = (unsigned)count;
+	return true;
+}
+
+/* A library's, if its first page holds them all. */
+static bool headers_of_library(uint64_t lo, uint64_t hi,
+			       struct headers *ret_headers)
+{
+	const ElfW(Ehdr) *head = (const void *)lo;
+
+	if (hi - lo < PAGE || !stack_page_readable(lo))
 		return false;
 	if (head->e_ident[0] != ELFMAG0 || head->e_ident[1] != ELFMAG1 ||
 	    head->e_ident[2] != ELFMAG2 || head->e_ident[3] != ELFMAG3 ||
@@ -41,10 +59,19 @@ static bool headers_open(const struct stack_module *module,
 	    head->e_phnum > HEADERS_MAX || head->e_phoff % 8 ||
 	    head->e_phoff > PAGE - head->e_phnum * sizeof(ElfW(Phdr)))
 		return false;
-	ret_headers->at = (const void *)(module->lo + head->e_phoff);
+	ret_headers->at = (const void *)(lo + head->e_phoff);
 	ret_headers->count = head->e_phnum;
-	ret_headers->bias = module->bias;
 	return true;
+}
+
+static bool headers_open(const struct stack_module *module,
+			 struct headers *ret_headers)
+{
+	ret_headers->bias = module->bias;
+	return module->map == _r_debug.r_map
+		       ? headers_of_program(ret_headers)
+		       : headers_of_library(module->lo, module->hi,
+					    ret_headers);
 }
 
 /* The readable segment that `bytes` bytes at `at` lie in. */
