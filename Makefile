@@ -98,6 +98,13 @@ $(BUILD)/stack/%.so: tests/stack/%.c $(stack_pic)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -MMD -MP -MF $@.d \
 		$(filter %.c %.o,$^) -o $@
 
+$(BUILD)/stack/plugin_a.so: FRAME := 1000
+$(BUILD)/stack/plugin_b.so: FRAME := 3000
+$(BUILD)/stack/plugin_%.so: tests/stack/plugin.c
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) -O1 -fPIC -shared -DFRAME_BYTES=$(FRAME) $< -o $@
+
 $(BUILD)/stack/%: tests/stack/%.c $(stack_pic)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
@@ -115,7 +122,7 @@ $(BUILD)/targets/%: tests/targets/%.c
 	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $< -o $@ -ldl
 
 units: $(units)
-targets: $(targets)
+targets: $(targets) $(addprefix $(BUILD)/stack/,compare.so storm plugin_a.so plugin_b.so)
 
 # ---- what a newcomer types --------------------------------------------------
 deps: ## install what is missing (Debian; sudo if needed), start nothing
@@ -131,7 +138,7 @@ check: all units targets ## all tests that belong to every change
 check-long: all units targets ## stress, conformance, fuzz, loaded machine: long
 	$(Q)tests/run long
 
-bench: all targets $(BUILD)/bench/calls ## ratios against bare, in one run
+bench: all targets $(BUILD)/bench/calls $(BUILD)/bench/stack ## ratios against bare, in one run
 	$(Q)bench/run
 
 $(BUILD)/bench/%: bench/%.c

@@ -15,18 +15,13 @@
 #define STEPS_MAX  (SHARED_FRAMES_MAX + 48) /* our own frames are left out */
 #define UNKNOWN_ID 0x6e776f6e6b6e75ull	    /* of generated code */
 
-enum rule_flags {
-	RULE_OWN = 1 << 0,     /* a frame of this library */
-	RULE_PASSING = 1 << 1, /* of a module that may be unmapped */
-};
-
 /* What is known of one address. */
 struct rule {
 	uint64_t pc;
+	uint64_t plain; /* 0, or the whole of cfi for walk_plain() */
 	uint64_t id, offset;
-	struct cfi_rule cfi;
 	struct stack_place place;
-	uint8_t flags;
+	struct cfi_rule cfi;
 };
 
 struct rule_slot {
@@ -43,6 +38,11 @@ _Static_assert(sizeof(struct rule) % sizeof(uint64_t) == 0, "words");
 _Static_assert(sizeof(struct rule_slot) <= 64, "a cache line");
 
 static _Alignas(64) struct rule_slot rules[RULES];
+
+static struct rule_slot *rule_slot(uint64_t pc)
+{
+	return &rules[(pc * 0x9e3779b97f4a7c15ull >> 32) % RULES];
+}
 
 static bool rule_load(const struct rule_slot *slot, uint64_t pc,
 		      union rule_words *ret)
@@ -80,6 +80,25 @@ static void rule_store(struct rule_slot *slot, const union rule_words *words)
 			      memory_order_release);
 }
 
+/* Nearly every frame: CFA = rsp or rbp + n, rbp kept or saved below, nothing
+ * else to look at.  cfa_off, 32 bits; bp_off, 16; then these. */
+enum { PLAIN = 1, PLAIN_RBP = 2, PLAIN_SAVED = 4 };
+
+static uint64_t rule_plain(const struct rule *rule)
+{
+	const struct cfi_rule *cfi = &rule->cfi;
+
+	if (rule->place.own || rule->place.passing || cfi->ra_off != -8 ||
+	    (cfi->cfa != CFA_RSP && cfi->cfa != CFA_RBP) ||
+	    (cfi->bp != BP_SAME && cfi->bp != BP_AT_CFA) ||
+	    cfi->bp_off != (int16_t)cfi->bp_off)
+		return 0;
+	return (uint64_t)(uint32_t)cfi->cfa_off << 32 |
+	       (uint64_t)(uint16_t)cfi->bp_off << 16 | PLAIN |
+	       (cfi->cfa == CFA_RBP ? PLAIN_RBP : 0) |
+	       (cfi->bp == BP_AT_CFA ? PLAIN_SAVED : 0);
+}
+
 static __attribute__((noinline)) void rule_find(uint64_t pc, struct rule *ret)
 {
 	struct stack_module module;
@@ -89,24 +108,20 @@ static __attribute__((noinline)) void rule_find(uint64_t pc, struct rule *ret)
 	ret->offset = 0;
 	ret->cfi = (struct cfi_rule){ .cfa = CFA_STOP };
 	ret->place = (struct stack_place){ .slot = STACK_NO_SLOT };
-	ret->flags = 0;
+	ret->plain = 0;
 	if (!stack_module_find(pc, &module, &ret->place))
 		return;
 	ret->offset = pc - module.bias;
 	ret->id = stack_mix(module.id, ret->offset);
-	if (module.own)
-		ret->flags |= RULE_OWN;
-	if (!module.lasting)
-		ret->flags |= RULE_PASSING;
 	if (module.eh_frame_hdr)
 		cfi_find(&module.span, module.eh_frame_hdr, pc, &ret->cfi);
+	ret->plain = rule_plain(ret);
 }
 
 /* The rule of pc, from the cache if it is there. */
 static void rule_get(uint64_t pc, union rule_words *ret)
 {
-	struct rule_slot *slot =
-		&rules[(pc * 0x9e3779b97f4a7c15ull >> 32) % RULES];
+	struct rule_slot *slot = rule_slot(pc);
 
 	if (LIKELY(rule_load(slot, pc, ret)))
 		return;
@@ -144,7 +159,7 @@ static void walk_rule(struct walk *walk, union rule_words *ret)
 	struct stack_place place;
 
 	rule_get(walk->pc, ret);
-	if (LIKELY(!(ret->rule.flags & RULE_PASSING)))
+	if (LIKELY(!ret->rule.place.passing))
 		return;
 	place = ret->rule.place;
 	if (has_stood(walk, place))
@@ -153,9 +168,7 @@ static void walk_rule(struct walk *walk, union rule_words *ret)
 		rule_find(walk->pc, &ret->rule);
 		if (ret->rule.place.slot == STACK_NO_SLOT)
 			return;
-		rule_store(&rules[(walk->pc * 0x9e3779b97f4a7c15ull >> 32) %
-				  RULES],
-			   ret);
+		rule_store(rule_slot(walk->pc), ret);
 	}
 	walk->seen[walk->seen_count++ % 4] = ret->rule.place;
 }
@@ -256,7 +269,7 @@ static bool walk_next(struct walk *walk, struct stack_frame *ret_frame)
 		walk->ended = !step(walk, &words.rule.cfi);
 		if (walk->own_stack)
 			walk->kept = walk->range;
-		if (words.rule.flags & RULE_OWN)
+		if (words.rule.place.own)
 			continue;
 		ret_frame->id = words.rule.id;
 		ret_frame->offset = words.rule.offset;
@@ -266,6 +279,58 @@ static bool walk_next(struct walk *walk, struct stack_frame *ret_frame)
 	return false;
 }
 
+#define WORD(slot, field)                                                      \
+	atomic_load_explicit(&(slot)->words[offsetof(struct rule, field) / 8], \
+			     memory_order_relaxed)
+
+/* Plain frames whose rules are cached and whose words are in the range; stops
+ * before the first that isn't so.  What it does is what step() does. */
+static unsigned walk_plain(struct walk *walk, struct stack_frame *ret_frames,
+			   unsigned max)
+{
+	uint64_t pc = walk->pc, sp = walk->sp, bp = walk->bp;
+	const uint64_t lo = walk->range.lo, hi = walk->range.hi;
+	unsigned n = 0;
+
+	for (; n < max && !walk->bp_lost; n++) {
+		const struct rule_slot *slot = rule_slot(pc);
+		uint32_t sequence = atomic_load_explicit(&slot->sequence,
+							 memory_order_acquire);
+		uint64_t plain = WORD(slot, plain);
+		uint64_t cfa = (plain & PLAIN_RBP ? bp : sp) +
+			       (uint64_t)((int64_t)plain >> 32);
+		uint64_t at = cfa + (uint64_t)(int16_t)(plain >> 16);
+		union {
+			uint64_t word;
+			struct stack_place place;
+		} place = { .word = WORD(slot, place) };
+
+		ret_frames[n].id = WORD(slot, id);
+		ret_frames[n].offset = WORD(slot, offset);
+		ret_frames[n].place = place.place;
+		if (WORD(slot, pc) != pc || !plain || sequence & 1)
+			break;
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&slot->sequence,
+					 memory_order_relaxed) != sequence)
+			break;
+		if (cfa <= sp || cfa > hi || (cfa | at) & 7)
+			break;
+		if (plain & PLAIN_SAVED) {
+			if (at < lo || at >= hi)
+				break;
+			bp = stack_peek(at);
+		}
+		sp = cfa;
+		pc = stack_peek(cfa - 8) - 1;
+	}
+	walk->pc = pc;
+	walk->sp = sp;
+	walk->bp = bp;
+	walk->ended = pc == (uint64_t)-1; /* it returns to 0: the outermost */
+	return n;
+}
+
 unsigned stack_walk(uint64_t pc, uint64_t sp, uint64_t bp,
 		    struct stack_frame *ret_frames, unsigned max)
 {
@@ -273,8 +338,10 @@ unsigned stack_walk(uint64_t pc, uint64_t sp, uint64_t bp,
 	unsigned count = 0;
 
 	walk_begin(&walk, pc, sp, bp);
-	while (count < max && walk_next(&walk, &ret_frames[count]))
-		count++;
+	do
+		count += walk_plain(&walk, &ret_frames[count], max - count);
+	while (count < max && walk_next(&walk, &ret_frames[count]) &&
+	       ++count < max);
 	stack_range_keep(&walk.kept);
 	return count;
 }
@@ -295,8 +362,9 @@ uint32_t stack_number(uint64_t pc, uint64_t sp, uint64_t bp)
 /* Answers by (frame, glob): 63 bits of a hash, and the answer in bit 0. */
 static _Atomic uint64_t answers[ANSWERS];
 
-static bool frame_matches(const struct stack_frame *frame, const char *glob,
-			  uint64_t glob_hash)
+static __attribute__((noinline)) bool
+frame_matches(const struct stack_frame *frame, const char *glob,
+	      uint64_t glob_hash)
 {
 	uint64_t key = stack_mix(frame->id, glob_hash) | 1;
 	_Atomic uint64_t *slot = &answers[(key >> 8) % ANSWERS];
@@ -318,21 +386,17 @@ static bool frame_matches(const struct stack_frame *frame, const char *glob,
 
 bool stack_has_frame(uint64_t pc, uint64_t sp, uint64_t bp, const char *glob)
 {
-	struct stack_frame frame;
-	struct walk walk;
+	struct stack_frame frames[SHARED_FRAMES_MAX];
+	unsigned count = stack_walk(pc, sp, bp, frames, SHARED_FRAMES_MAX);
 	uint64_t hash = 0;
-	bool matches = false;
 
 	for (const char *c = glob; *c; c++)
 		hash = stack_mix(hash, (uint8_t)*c);
-	walk_begin(&walk, pc, sp, bp);
-	for (unsigned i = 0; i < SHARED_FRAMES_MAX && !matches; i++) {
-		if (!walk_next(&walk, &frame))
-			break;
-		matches = frame_matches(&frame, glob, hash);
+	for (unsigned i = 0; i < count; i++) {
+		if (frame_matches(&frames[i], glob, hash))
+			return true;
 	}
-	stack_range_keep(&walk.kept);
-	return matches;
+	return false;
 }
 
 /* ---- from where we are ------------------------------------------------- */

@@ -38,15 +38,33 @@ struct stack_range {
 HIDDEN struct stack_range stack_range_at(uint64_t sp);
 /* Remember a range for this thread. */
 HIDDEN void stack_range_keep(const struct stack_range *range);
-/* Read 8 bytes at an aligned address not below range->lo, growing the range
- * upwards page by page.  False: not readable, or beyond STACK_REACH_MAX. */
-HIDDEN bool stack_range_read(struct stack_range *range, uint64_t address,
-			     uint64_t *ret_value);
+/* Make the range reach address, page by page.  False: not readable, or beyond
+ * STACK_REACH_MAX. */
+HIDDEN bool stack_range_grow(struct stack_range *range, uint64_t address);
 /* Is the page of this address readable?  One system call. */
 HIDDEN bool stack_page_readable(uint64_t address);
 
 #define STACK_REACH_MAX	      (64ull << 20) /* from lo; larger stacks are cut */
 #define STACK_FRAME_BYTES_MAX (8ull << 20)  /* one frame; larger: cut */
+
+/* (A sanitizer would see that we read other functions' frames.) */
+__attribute__((no_sanitize("address", "thread"))) static inline uint64_t
+stack_peek(uint64_t address)
+{
+	return *(const uint64_t *)address;
+}
+
+/* Read 8 bytes at an aligned address; false: they aren't there. */
+static inline bool stack_range_read(struct stack_range *range, uint64_t address,
+				    uint64_t *ret_value)
+{
+	if (address < range->lo || address & 7)
+		return false;
+	if (UNLIKELY(address >= range->hi) && !stack_range_grow(range, address))
+		return false;
+	*ret_value = stack_peek(address);
+	return true;
+}
 
 /* ---- stack_module.c: the libraries that are mapped -------------------- */
 
@@ -63,14 +81,16 @@ struct stack_module {
 	uint64_t id;   /* hash of the build-id, or of the name; never 0 */
 	const uint8_t *build_id;
 	uint32_t build_id_bytes;
-	bool own;     /* it is libmishap.so itself */
-	bool lasting; /* was there at start: it is never unmapped */
+	bool own, passing; /* as in struct stack_place */
 };
 
-/* Where a module stands in the cache: a slot and what generation of it. */
+/* Where a module stands in the cache: a slot and what generation of it; and
+ * what a walk must know about it. */
 struct stack_place {
 	uint32_t generation;
 	uint16_t slot; /* STACK_NO_SLOT: the cache had no room */
+	bool own;      /* it is libmishap.so itself */
+	bool passing;  /* dlclose may unmap it */
 };
 
 /* The module at pc.  False: none (generated code, or no _dl_find_object:

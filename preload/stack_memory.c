@@ -72,9 +72,7 @@ void stack_range_keep(const struct stack_range *range)
 		*(volatile uint64_t *)&known = word;
 }
 
-/* Out of line: only a walk that leaves what is known comes here. */
-static __attribute__((noinline)) bool grow(struct stack_range *range,
-					   uint64_t address)
+bool stack_range_grow(struct stack_range *range, uint64_t address)
 {
 	if (address - range->lo >= STACK_REACH_MAX)
 		return false;
@@ -83,18 +81,5 @@ static __attribute__((noinline)) bool grow(struct stack_range *range,
 			return false;
 		range->hi += PAGE;
 	}
-	return true;
-}
-
-/* (A sanitizer knows of frames that we read across.) */
-__attribute__((no_sanitize("address", "thread"))) bool
-stack_range_read(struct stack_range *range, uint64_t address,
-		 uint64_t *ret_value)
-{
-	if (address < range->lo || address & 7)
-		return false;
-	if (UNLIKELY(address >= range->hi) && !grow(range, address))
-		return false;
-	*ret_value = *(const uint64_t *)address;
 	return true;
 }

@@ -108,7 +108,7 @@ static void module_read(const struct dl_find_object *object,
 	ret->bias = ret->map->l_addr;
 	ret->own = (uint64_t)stack_own_address >= ret->lo &&
 		   (uint64_t)stack_own_address < ret->hi;
-	ret->lasting = is_lasting(ret->map);
+	ret->passing = !is_lasting(ret->map);
 	stack_elf_read(object->dlfo_eh_frame, ret);
 	ret->id = module_id(ret);
 }
@@ -122,7 +122,7 @@ static bool module_same(const struct stack_module *module,
 	    module->hi != (uint64_t)object->dlfo_map_end ||
 	    module->map != object->dlfo_link_map)
 		return false;
-	return module->lasting || module_id(module) == module->id;
+	return !module->passing || module_id(module) == module->id;
 }
 
 /* A whole copy of a slot, or generation 0. */
@@ -164,11 +164,22 @@ static uint32_t slot_write(struct slot *slot, const struct stack_module *module)
 	return sequence + 2;
 }
 
+static void place_set(struct stack_place *place,
+		      const struct stack_module *module, unsigned slot,
+		      uint32_t generation)
+{
+	place->slot = (uint16_t)slot;
+	place->generation = generation;
+	place->own = module->own;
+	place->passing = module->passing;
+}
+
 bool stack_module_find(uint64_t pc, struct stack_module *ret_module,
 		       struct stack_place *ret_place)
 {
 	struct dl_find_object object;
 	unsigned home, slot = STACK_NO_SLOT;
+	uint32_t generation;
 
 	if (!object_find(pc, &object))
 		return false;
@@ -176,11 +187,10 @@ bool stack_module_find(uint64_t pc, struct stack_module *ret_module,
 	       STACK_MODULES_MAX;
 	for (unsigned i = 0; i < PROBES_MAX; i++) {
 		unsigned at = (home + i) % STACK_MODULES_MAX;
-		uint32_t generation = slot_read(&slots[at], ret_module);
 
+		generation = slot_read(&slots[at], ret_module);
 		if (generation && module_same(ret_module, &object)) {
-			ret_place->slot = (uint16_t)at;
-			ret_place->generation = generation;
+			place_set(ret_place, ret_module, at, generation);
 			return true;
 		}
 		if (slot == STACK_NO_SLOT &&
@@ -191,9 +201,9 @@ bool stack_module_find(uint64_t pc, struct stack_module *ret_module,
 	if (slot == STACK_NO_SLOT)
 		slot = home;
 	module_read(&object, ret_module);
-	ret_place->generation = slot_write(&slots[slot], ret_module);
-	ret_place->slot =
-		ret_place->generation ? (uint16_t)slot : STACK_NO_SLOT;
+	generation = slot_write(&slots[slot], ret_module);
+	place_set(ret_place, ret_module, generation ? slot : STACK_NO_SLOT,
+		  generation);
 	return true;
 }
 

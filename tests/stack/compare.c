@@ -26,7 +26,7 @@ struct state *guest_state;
 const struct shared_header *guest_shared;
 
 static int (*unwind)(void **addresses, int count);
-static uint64_t own_lo, own_hi;
+static uint64_t own_lo, own_hi, spoil;
 static pid_t born;
 static __thread bool inside;
 static _Atomic uint64_t stacks, frames, agreed, deeper, told;
@@ -45,6 +45,8 @@ static __attribute__((constructor)) void open_privately(void)
 		own_hi = (uint64_t)object.dlfo_map_end;
 	}
 	born = getpid();
+	if (getenv("STACK_COMPARE_SPOIL"))
+		spoil = strtoull(getenv("STACK_COMPARE_SPOIL"), NULL, 10);
 	if (library)
 		*(void **)&unwind = dlsym(library, "unw_backtrace");
 }
@@ -92,6 +94,9 @@ static __attribute__((noinline)) void compare(uint64_t pc, uint64_t sp,
 	unsigned count = stack_walk(pc, sp, bp, ours, SHARED_FRAMES_MAX);
 	void *all[SHARED_FRAMES_MAX + 8], **theirs = all;
 	int n = unwind(all, SHARED_FRAMES_MAX + 8), same = 0;
+
+	if (spoil && count && atomic_load(&stacks) % spoil == 0)
+		ours[0].offset++;
 
 	while (n > 0 && (uint64_t)*theirs >= own_lo &&
 	       (uint64_t)*theirs < own_hi) {

@@ -1,0 +1,71 @@
+#!/bin/bash
+# stack.sh - the stack walker in real programs, beside libunwind; and at every
+# bad moment at once.  STACK_SECONDS: how long the storm lasts (10).
+. "$(dirname "$0")/lib.sh"
+SECONDS_OF_STORM=${STACK_SECONDS:-10}
+COMPARE=$ROOT/build/stack/compare.so
+ORDERS="create table t(a, b);
+	with recursive c(i) as (select 1 union all select i + 1 from c
+		where i < 5000) insert into t select i, hex(randomblob(20)) from c;
+	create index x on t(b); select count(*) from t where b like 'A%';"
+SCRIPT='import json, re
+d = [{"a": i, "b": str(i)} for i in range(2000)]
+s = json.dumps(d)
+json.loads(s), re.findall("a+b", s), sorted(d, key=lambda x: -x["a"])'
+
+# compared COMMAND… - run it with both walkers; what they saw is in out.
+compared() {
+	rm -f out
+	timeout 60 env STACK_COMPARE_OUT="$T/out" LD_PRELOAD="$COMPARE" \
+		"$@" >/dev/null || return 1
+	chmod 644 out
+}
+
+# agrees EXE FRAMES - in at least 99.9 % of at least so many frames.
+agrees() {
+	awk -v exe="/$1" -v want="$2" '$2 == "stacks" && index($1, exe) {
+		frames += $5; agreed += $7; print }
+		END { printf "agreement %.4f %%\n", 100 * agreed / (frames + !frames)
+		exit !(frames >= want && agreed >= 0.999 * frames) }' out ||
+		{ grep '^#' out | head -n 40; return 1; }
+}
+
+both() {
+	local exe=$1 want=$2
+	shift 2
+	compared "$@" && agrees "$exe" "$want"
+}
+
+figures() {
+	sed -n 's/^agreement/#   agreement/p; s/^walks/#   walks/p' .out
+}
+
+bites() {
+	STACK_COMPARE_SPOIL=100 compared sqlite3 :memory: "$ORDERS" || return 1
+	! agrees sqlite3 1000
+}
+
+if [ -e /usr/lib/x86_64-linux-gnu/libunwind.so.8 ]; then
+	it "sqlite3: our stacks are libunwind's" \
+		both sqlite3 100000 sqlite3 :memory: "$ORDERS"
+	figures
+	it "python3: our stacks are libunwind's" \
+		both python3 30000 /usr/bin/python3 -c "$SCRIPT"
+	figures
+	git init -q repo && cd repo && seq 2000 >a && git add a &&
+		git -c user.name=a -c user.email=a@b commit -qm one && cd ..
+	it "git: our stacks are libunwind's" both git 2000 git -C repo log -p
+	figures
+	it "perl: our stacks are libunwind's" both perl 30000 \
+		perl -e 'my %h; $h{$_} = $_ x 3 for 1 .. 5000; sort keys %h'
+	figures
+	it "that check bites: one wrong frame in a hundred stacks is seen" bites
+else
+	skip "our stacks are libunwind's" "libunwind isn't installed"
+fi
+
+it "signals, threads, dlopen, dlclose, fork and vfork at once do no harm" \
+	timeout $((SECONDS_OF_STORM + 60)) "$ROOT/build/stack/storm" \
+	"$SECONDS_OF_STORM" "$ROOT/build/stack/plugin_a.so" \
+	"$ROOT/build/stack/plugin_b.so"
+figures
