@@ -5,10 +5,9 @@
  */
 #include "preload/guest.h"
 
-#define ARENA_BYTES 65536
 #define ARENA_ALIGN 16
 
-static _Alignas(SHARED_PAGE) char arena[ARENA_BYTES];
+_Alignas(SHARED_PAGE) char guest_arena[ARENA_BYTES];
 static _Atomic size_t arena_used;
 
 /* Before each block stands its size. */
@@ -26,13 +25,8 @@ void *arena_alloc(size_t align, size_t size)
 		if (end > ARENA_BYTES)
 			return NULL;
 	} while (!atomic_compare_exchange_weak(&arena_used, &used, end));
-	memcpy(arena + start - sizeof(size), &size, sizeof(size));
-	return arena + start;
-}
-
-bool arena_has(const void *p)
-{
-	return (uintptr_t)p - (uintptr_t)arena < ARENA_BYTES;
+	memcpy(guest_arena + start - sizeof(size), &size, sizeof(size));
+	return guest_arena + start;
 }
 
 size_t arena_size(const void *p)
