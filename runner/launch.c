@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "runner/clock.h"
+
+#define EXEC_WITHIN_NS (10 * NS_PER_S) /* a network file system, swap */
 
 extern char **environ;
 
@@ -302,11 +307,22 @@ _Noreturn static void helper_run(struct child *child)
 /* Read what the child (and helper) report until exec closes the pipe. */
 static int reports_read(int fd, pid_t *pid)
 {
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	uint64_t until_ns = clock_now_ns() + EXEC_WITHIN_NS;
 	struct report report;
 	int error = 0;
-	ssize_t n;
 
-	while ((n = read(fd, &report, sizeof(report))) != 0) {
+	for (;;) {
+		ssize_t n;
+
+		if (poll(&pollfd, 1, clock_left_ms(until_ns, 60000)) <= 0) {
+			if (clock_now_ns() >= until_ns)
+				return -ETIMEDOUT;
+			continue;
+		}
+		n = read(fd, &report, sizeof(report));
+		if (n == 0)
+			return error;
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n != sizeof(report))
@@ -316,7 +332,6 @@ static int reports_read(int fd, pid_t *pid)
 		if (report.pid > 0)
 			*pid = report.pid;
 	}
-	return error;
 }
 
 static int start_child(struct tree *tree, struct child *child, int read_fd,
@@ -338,12 +353,16 @@ static int start_child(struct tree *tree, struct child *child, int read_fd,
 	pid = sandbox ? -1 : first;
 	if (!error)
 		error = reports_read(read_fd, &pid);
+	if (error && first > 0)
+		kill(first, SIGKILL);
 	if (sandbox && first > 0)
 		waitpid(first, &status, 0);
 	if (!error && pid < 0)
 		error = -ECHILD;
-	if (error && pid > 0)
+	if (error && pid > 0) {
+		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
+	}
 	if (error) {
 		tree_add(tree, 0, child->launch->role, ret_process);
 		return error;

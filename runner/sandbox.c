@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/sys.h"
 #include "runner/sandbox_keeper.h"
 
 #define NOBODY 65534 /* as in Debian's base-passwd */
@@ -315,15 +315,22 @@ int sandbox_enter(const struct sandbox *sandbox)
 
 int sandbox_drop(const struct sandbox *sandbox)
 {
+	long error;
+
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -errno;
 	if (!sandbox->as_root)
 		return 0; /* exec takes the namespace's capabilities away */
-	if (setgroups(0, NULL) != 0 ||
-	    setresgid(sandbox->gid, sandbox->gid, sandbox->gid) != 0 ||
-	    setresuid(sandbox->uid, sandbox->uid, sandbox->uid) != 0)
-		return -errno;
-	return 0;
+	/* Raw: libc's would wait for threads that a fork has left behind,
+	 * nptl(7) and setxid. */
+	error = sys3(SYS_setgroups, 0, 0, 0);
+	if (!error)
+		error = sys3(SYS_setresgid, sandbox->gid, sandbox->gid,
+			     sandbox->gid);
+	if (!error)
+		error = sys3(SYS_setresuid, sandbox->uid, sandbox->uid,
+			     sandbox->uid);
+	return (int)error;
 }
 
 int sandbox_socket(const struct sandbox *sandbox, int family, int type)

@@ -244,6 +244,7 @@ _Noreturn void keeper_run(const struct keeper *keeper, int status_fd)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setsid();
 	prctl(PR_SET_NAME, "mishap-sandbox");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* The runner must be able to look inside and to join. */
 	prctl(PR_SET_DUMPABLE, 1);
 	fds_close(keeper->control_fd, status_fd, keeper->idmap_fd);
