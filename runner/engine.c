@@ -332,6 +332,9 @@ static void wind_down(struct engine *engine)
 		  NS_PER_S);
 	engine_books(engine);
 	engine_endings(engine);
+	/* A site without a name is said by its number; no reason to fail. */
+	if (!engine->bare)
+		symbolize_stacks(engine->shared.state, evidence->run_dir);
 }
 
 static void services_stop(struct engine *engine)

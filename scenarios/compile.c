@@ -105,6 +105,20 @@ static char *path_anchor(struct arena *arena, const char *glob, const char *cwd)
 
 /* ---- parts ------------------------------------------------------------- */
 
+/* A rule of the whole run holds its breath while the target recovers. */
+static uint32_t rule_phases(const struct scenario *scenario,
+			    const struct rule *rule)
+{
+	uint32_t phases = rule->phases;
+
+	for (size_t i = 0; rule->phases == UINT32_MAX &&
+			   i < scenario->phases_count;
+	     i++)
+		if (scenario->phases[i].within.set)
+			phases &= ~(1u << i);
+	return phases;
+}
+
 static void compile_strings(struct plan_maker *maker, struct arena *arena,
 			    const struct scenario *scenario, const char *cwd,
 			    size_t rules_at)
@@ -113,7 +127,7 @@ static void compile_strings(struct plan_maker *maker, struct arena *arena,
 		const struct rule *rule = &scenario->rules[i];
 		struct plan_rule plan = rule->plan;
 
-		plan.phases = rule->phases;
+		plan.phases = rule_phases(scenario, rule);
 		plan.text_off = maker_string(maker, rule->text);
 		plan.host_off = maker_string(maker, rule->host);
 		plan.thread_off = maker_string(maker, rule->thread);
