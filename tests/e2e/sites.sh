@@ -180,13 +180,19 @@ it "no memory is writable and executable" text_is_clean
 cat >"$T/blocks.c" <<'END'
 #include <unistd.h>
 static int inner(int fd) { char c; return (int)read(fd, &c, 1) + 1; }
-int main(void) { int p[2]; return pipe(p) ? 1 : inner(p[0]) + 2; }
+int main(int argc, char **argv)
+{
+	int p[2];
+	(void)argv;
+	if (pipe(p) || (argc < 2 && write(p[1], "x", 1) != 1)) return 1;
+	return inner(p[0]) + 2;
+}
 END
 cc -g -O0 -o "$T/blocks" "$T/blocks.c"
 stack() {
 	local hook pid
 	hook_with all "$1"
-	"${hook[@]}" "$T/blocks" &
+	"${hook[@]}" "$T/blocks" really &
 	pid=$!
 	pids+=("$pid")
 	until_true 5 grep -q '^0 .*' "/proc/$pid/syscall"
@@ -198,9 +204,24 @@ stack() {
 	cat "$T/bt"
 	grep -q ' inner ' "$T/bt" && grep -q ' main ' "$T/bt"
 }
+# ... and at every single instruction on the way through stub and hook.
+stepped() {
+	local hook
+	hook_with all "$1"
+	"${hook[@]:0:5}" gdb -q -batch -nx \
+		-ex "set exec-wrapper env LD_PRELOAD=$T/libhook.so" \
+		-x "$SITES/steps.py" "$T/blocks" >"$T/steps" 2>&1
+	tail -n 3 "$T/steps"
+	grep -Eq '^[0-9]{3,} steps, 0 of them lost' "$T/steps" &&
+		grep -q "^through: .*$2" "$T/steps"
+}
 if command -v gdb >/dev/null; then
 	it "gdb unwinds from a call that runs in place" stack pass
 	it "gdb unwinds through the hook to main" stack around
+	it "it unwinds at each instruction, when the call is let pass" \
+		stepped pass site_slow
+	it "it unwinds at each instruction, when the hook makes the call" \
+		stepped around around_call
 else
 	skip "stacks seen by gdb" "no gdb"
 fi
