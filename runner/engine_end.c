@@ -57,8 +57,16 @@ static void reach_check(struct engine *engine)
 
 void engine_books(struct engine *engine)
 {
-	collect_close(&engine->collect, engine->evidence);
-	fault_times(engine->evidence);
+	struct evidence *evidence = engine->evidence;
+	int error = 0;
+
+	collect_close(&engine->collect, evidence);
+	fault_times(evidence);
+	if (evidence->events_count && engine->shared.state)
+		error = symbolize_stacks(engine->shared.state,
+					 evidence->run_dir);
+	if (error < 0)
+		progress_say("call sites stay unnamed: %s", strerror(-error));
 }
 
 /* Several clients count as one: the worst of them. */

@@ -243,6 +243,8 @@ static void site_add(struct site *site, const json_t *frame,
 
 	if (site->done || (name && site->last && !strcmp(name, site->last)))
 		return; /* recursion is told once */
+	if (name && site->said && !strcmp(name, "_start"))
+		return; /* crt1.o stands in the program and isn't its own */
 	more = function_say(frame, function, site->said != NULL);
 	if (!more)
 		return;

@@ -64,6 +64,43 @@ else
 	skip "our stacks are libunwind's" "libunwind isn't installed"
 fi
 
+# The whole way: a fault's site by name, by frame=, and by a stable hash.
+chmod 777 .
+mishap_run() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$T" \
+		"$MISHAP" run --run-dir "$T/runs" "$@"
+}
+named() {
+	mishap_run -f 'write path=**/named fail=EIO nth=2' --expect 'exit==9' \
+		-- "$TARGETS/stack_writer" named
+}
+it "a fault's site is told by function, file and line" \
+	says 'write EIO at write_all \(.*stack_writer.c:[0-9]+\) < save' named
+
+hashes() {
+	jq -r '.stacks[].hash' runs/*/stacks.json | sort | uniq -c
+}
+twice() {
+	rm -rf runs named
+	named
+	named
+	[ "$(hashes | awk '{print $1}' | sort -u)" = 2 ] && return 0
+	hashes
+	return 1
+}
+it "the same site has the same hash in another address space" twice
+
+fired() {
+	rm -rf runs
+	mishap_run -f "write path=**/framed $1 fail=EIO" --expect 'exit>=0' -- \
+		"$TARGETS/stack_writer" framed
+	[ "$(jq '.rules[0].fired' runs/*/report.json)" = "$2" ]
+}
+it "frame= matches a module in the stack" fired 'frame=stack_wri*' 1
+it "frame= matches an exported function in the stack" \
+	fired 'frame=__libc_start_main*' 1
+it "frame= of something else doesn't match" fired 'frame=libz.so*' 0
+
 it "signals, threads, dlopen, dlclose, fork and vfork at once do no harm" \
 	timeout $((SECONDS_OF_STORM + 60)) "$ROOT/build/stack/storm" \
 	"$SECONDS_OF_STORM" "$ROOT/build/stack/plugin_a.so" \

@@ -262,6 +262,20 @@ static void libc_is_passed_over_and_recursion_is_told_once(void **unused)
 	assert_named(want, 6, modules, offsets);
 }
 
+extern void _start(void);
+
+static void the_start_of_a_program_is_not_its_own(void **unused)
+{
+	unsigned modules[] = { EXE + 1, EXE + 1 };
+	uint64_t offsets[] = { plain_function(), (uint64_t)_start + 4 - bias };
+	char want[128];
+
+	(void)unused;
+	snprintf(want, sizeof want,
+		 "plain_function (tests/unit/test_symbolize.c:%d)", plain_line);
+	assert_named(want, 2, modules, offsets);
+}
+
 static void a_stack_of_libc_alone_is_told_by_libc(void **unused)
 {
 	Dl_info info;
@@ -365,6 +379,7 @@ int main(void)
 			inlined_functions_are_told_from_the_inside_out),
 		cmocka_unit_test(
 			libc_is_passed_over_and_recursion_is_told_once),
+		cmocka_unit_test(the_start_of_a_program_is_not_its_own),
 		cmocka_unit_test(a_stack_of_libc_alone_is_told_by_libc),
 		cmocka_unit_test(
 			without_debug_info_the_module_and_the_offset_are_told),
