@@ -77,7 +77,7 @@ static struct process *slot_of_exec(struct state *state)
 		struct process *slot = &state->processes[i];
 		uint32_t status = PROCESS_EXECING;
 
-		if (PEEK(slot->pid) == 0)
+		if (PEEK(slot->status) == PROCESS_FREE && slot->born_ns == 0)
 			break; /* never used, and so are all behind it */
 		if (PEEK(slot->pid) == pid &&
 		    atomic_compare_exchange_strong(&slot->status, &status,
@@ -212,10 +212,12 @@ struct process *process_exec_begins(void)
 
 void process_exec_failed(struct process *process)
 {
-	if (process)
-		atomic_store(&process->status, process == guest_process
-						       ? PROCESS_LIVE
-						       : PROCESS_DONE);
+	if (process && process == guest_process) {
+		atomic_store(&process->status, PROCESS_LIVE);
+	} else if (process) {
+		atomic_store(&process->pid, 0);
+		atomic_store(&process->status, PROCESS_FREE);
+	}
 }
 
 /* ---- threads ---------------------------------------------------------- */

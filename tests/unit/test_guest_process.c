@@ -322,6 +322,49 @@ static void a_failed_exec_leaves_the_slot_live(void **state)
 			 -EACCES);
 }
 
+static void a_child_that_searches_for_its_program_takes_no_slots(void **state)
+{
+	char *const argv[] = { "nowhere", NULL };
+	volatile int used = 0;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	PLAN("write fail=EIO");
+	pid = vfork();
+	if (pid == 0) {
+		site_call(SYS_execve, "/nowhere/a", argv, environ);
+		site_call(SYS_execve, "/nowhere/b", argv, environ);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	for (int i = 0; i < SHARED_PROCESSES_MAX; i++)
+		used += guest_state->processes[i].status != PROCESS_FREE;
+	assert_int_equal(used, 1);
+	assert_int_equal(guest_process->status, PROCESS_LIVE);
+}
+
+static void an_image_finds_its_slot_behind_one_that_was_given_back(void **state)
+{
+	struct process *process;
+
+	(void)state;
+	PLAN("write fail=EIO");
+	process = &guest_state->processes[2];
+	guest_state->processes[1].born_ns = 1; /* used, free again */
+	process->born_ns = 1;
+	process->pid = getpid();
+	process->status = PROCESS_EXECING;
+	process->path = 1;
+	process->matched[0] = 5;
+	guest_process->pid = 1;
+	process_check_in(guest_state);
+	assert_ptr_equal(guest_process, process);
+	assert_int_equal(process->status, PROCESS_LIVE);
+	assert_int_equal(process->matched[0], 5);
+	assert_true(process->path != 1);
+}
+
 static void a_full_ring_is_waited_for_but_not_for_long(void **state)
 {
 	int fd = file_make("a");
@@ -370,6 +413,8 @@ int main(void)
 		TEST(more_threads_than_start_records_still_start),
 		TEST(times_holds_among_racing_threads),
 		TEST(a_failed_exec_leaves_the_slot_live),
+		TEST(a_child_that_searches_for_its_program_takes_no_slots),
+		TEST(an_image_finds_its_slot_behind_one_that_was_given_back),
 		TEST(a_full_ring_is_waited_for_but_not_for_long),
 		TEST(no_slot_left_makes_a_child_inert_and_is_counted),
 	};
