@@ -6,9 +6,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "runner/sandbox.h"
 
 static uint64_t now_ns(void)
 {
@@ -18,6 +21,18 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* A namespace that the sandbox shares with us needs no entering, and we may
+ * not have the right to. */
+static bool is_ours(int fd, const char *name)
+{
+	char path[40];
+	struct stat theirs, ours;
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	return fstat(fd, &theirs) == 0 && stat(path, &ours) == 0 &&
+	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
 /* enter - into the namespaces of the target's sandbox; the user namespace
  * first, where there is one, since it gives the right to the others. */
 static int enter(pid_t pid)
@@ -25,6 +40,7 @@ static int enter(pid_t pid)
 	static const char *const names[] = { "user", "mnt", "ipc", "net",
 					     "pid" };
 	int fds[5], error = 0;
+	bool shared[5]; /* asked first: our /proc changes on the way */
 
 	for (size_t i = 0; i < 5; i++) {
 		char path[40];
@@ -34,10 +50,10 @@ static int enter(pid_t pid)
 		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
 		if (fds[i] < 0)
 			return -errno;
+		shared[i] = is_ours(fds[i], names[i]);
 	}
 	for (size_t i = 0; i < 5 && !error; i++)
-		/* EINVAL: our own user namespace can't be entered again. */
-		if (setns(fds[i], 0) < 0 && !(i == 0 && errno == EINVAL))
+		if (!shared[i] && setns(fds[i], 0) < 0)
 			error = -errno;
 	return error;
 }
@@ -62,11 +78,16 @@ static void command(const struct evidence *evidence, char *const *argv, int out,
 		    int why)
 {
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
 	int error;
 
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
+	if (evidence->sandbox_pid && evidence->cwd)
+		sandbox_user(evidence->cwd, &uid, &gid);
 	if ((!evidence->cwd || chdir(evidence->cwd) == 0) &&
+	    (uid == geteuid() || sandbox_become(uid, gid) == 0) &&
 	    dup2(null_fd, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2)
 		execvp(argv[0], argv);
 	error = errno;

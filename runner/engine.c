@@ -87,6 +87,7 @@ static int plan_make(struct engine *engine, const struct replay_input *replay)
 static int shared_make(struct engine *engine)
 {
 	const struct strings *env = &engine->scenario->target.env;
+	char *lent = NULL;
 	int error;
 
 	shared_dirs_sweep();
@@ -100,6 +101,13 @@ static int shared_make(struct engine *engine)
 				   "no room to meet the target in "
 				   "(/dev/shm): %s",
 				   strerror(-error));
+	error = shared_file_lend_library(&engine->shared, engine->library,
+					 &lent);
+	if (error)
+		return engine_fail(error, "libmishap.so can't be lent: %s",
+				   strerror(-error));
+	free(engine->library);
+	engine->library = lent;
 	error = plan_open(shared_file_plan(&engine->shared), engine->plan_size,
 			  &engine->plan);
 	if (error)
@@ -122,6 +130,8 @@ static int sandbox_make(struct engine *engine)
 		.scratch = engine->evidence->scratch,
 		.shared_dir = engine->shared.dir,
 		.bound = bound,
+		.argv = scenario->target.run.items,
+		.stdin_path = scenario->target.stdin_path,
 		.no_network = options->no_network || scenario->target.no_network
 	};
 	char why[SANDBOX_WHY_MAX] = "";

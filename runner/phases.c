@@ -291,6 +291,10 @@ static bool phase_run(struct engine *engine, unsigned index)
 	atomic_store(&engine->steady.phase, (uint16_t)index);
 	seen->reached = true;
 	seen->start_ns = clock_now_ns();
+	if (engine->to_completion && index == 0) {
+		seen->start_ns = engine->evidence->start_ns;
+		fired = 0; /* it was armed before it was started */
+	}
 	if (index == 0)
 		workloads_start(engine);
 	while (go_on && !phase_is_over(engine, index, seen)) {

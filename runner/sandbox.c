@@ -142,8 +142,10 @@ static int explain(const struct keeper_status *status,
 
 	if (status->step == KEEPER_READ) {
 		snprintf(why, SANDBOX_WHY_MAX,
-			 "--sandbox: the user inside can't read %s/%s: %s",
-			 input->cwd, status->name, strerror(-status->error));
+			 "--sandbox: the user inside can't read %s%s%s: %s",
+			 *status->name == '/' ? "" : input->cwd,
+			 *status->name == '/' ? "" : "/", status->name,
+			 strerror(-status->error));
 		return -EACCES;
 	}
 	if (status->step == KEEPER_NAMESPACES || status->error == -EPERM)
@@ -313,24 +315,25 @@ int sandbox_enter(const struct sandbox *sandbox)
 	return setns(sandbox->pidfd, sandbox->namespaces) != 0 ? -errno : 0;
 }
 
+/* Raw: libc's would wait for threads that a fork has left behind, nptl(7). */
+int sandbox_become(uid_t uid, gid_t gid)
+{
+	long error = sys3(SYS_setgroups, 0, 0, 0);
+
+	if (!error)
+		error = sys3(SYS_setresgid, gid, gid, gid);
+	if (!error)
+		error = sys3(SYS_setresuid, uid, uid, uid);
+	return (int)error;
+}
+
 int sandbox_drop(const struct sandbox *sandbox)
 {
-	long error;
-
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -errno;
 	if (!sandbox->as_root)
 		return 0; /* exec takes the namespace's capabilities away */
-	/* Raw: libc's would wait for threads that a fork has left behind,
-	 * nptl(7) and setxid. */
-	error = sys3(SYS_setgroups, 0, 0, 0);
-	if (!error)
-		error = sys3(SYS_setresgid, sandbox->gid, sandbox->gid,
-			     sandbox->gid);
-	if (!error)
-		error = sys3(SYS_setresuid, sandbox->uid, sandbox->uid,
-			     sandbox->uid);
-	return (int)error;
+	return sandbox_become(sandbox->uid, sandbox->gid);
 }
 
 int sandbox_socket(const struct sandbox *sandbox, int family, int type)

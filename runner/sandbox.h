@@ -29,12 +29,14 @@ struct sandbox_input {		  /* all borrowed, absolute */
 	const char *shared_dir;	  /* bound, writable; NULL: none */
 	const char *const *bound; /* seen though /tmp or /dev hides them;
 				     NULL-terminated, or NULL */
-	bool no_network;	  /* a loopback of its own, nothing else */
+	char *const *argv; /* words that name files are inputs to be read */
+	const char *stdin_path; /* so is this; NULL: none */
+	bool no_network;	/* a loopback of its own, nothing else */
 };
 
 /* sandbox_open - *ret_pid is the keeper, a child of ours, to be reaped by the
  * caller.  -EPERM: namespaces are forbidden here, why says what to do;
- * -EINVAL: cwd; -EACCES: an input in cwd that the user inside can't read, why
+ * -EINVAL: cwd; -EACCES: an input that the user inside can't read, why
  * names it. */
 int sandbox_open(const struct sandbox_input *input,
 		 struct sandbox **ret_sandbox, char why[SANDBOX_WHY_MAX]);
@@ -50,6 +52,8 @@ void sandbox_user(const char *cwd, uid_t *ret_uid, gid_t *ret_gid);
  * inside, for good.  0 or -errno. */
 int sandbox_enter(const struct sandbox *sandbox);
 int sandbox_drop(const struct sandbox *sandbox);
+/* sandbox_become - another user, for good, without any group but gid. */
+int sandbox_become(uid_t uid, gid_t gid);
 /* sandbox_socket - a socket of the sandbox's network.  -1 and errno. */
 int sandbox_socket(const struct sandbox *sandbox, int family, int type);
 

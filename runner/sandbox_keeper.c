@@ -82,6 +82,15 @@ static void read_try(struct reading *reading, int dir_fd, const char *prefix,
 		closedir(dir);
 }
 
+static void argument_try(struct reading *reading, const char *name)
+{
+	if (reading->status->error || !name || !*name ||
+	    faccessat(AT_FDCWD, name, R_OK, AT_EACCESS) == 0 || errno != EACCES)
+		return;
+	reading->status->error = -EACCES;
+	snprintf(reading->status->name, KEEPER_NAME_MAX, "%s", name);
+}
+
 _Noreturn static void reader_run(const struct keeper *keeper, int report_fd)
 {
 	struct keeper_status status = { .step = KEEPER_READ };
@@ -94,6 +103,11 @@ _Noreturn static void reader_run(const struct keeper *keeper, int report_fd)
 		status.error = -errno;
 		strcpy(status.name, ".");
 	}
+	if (!status.error && fchdir(fd) != 0)
+		status.error = -errno;
+	for (char *const *arg = keeper->input->argv; arg && *arg; arg++)
+		argument_try(&reading, *arg);
+	argument_try(&reading, keeper->input->stdin_path);
 	if (!status.error)
 		read_try(&reading, fd, "", 0);
 	if (write(report_fd, &status, sizeof(status)) != sizeof(status))

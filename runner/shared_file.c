@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <mntent.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -197,6 +200,68 @@ int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
 		shared_file_remove(&file);
 	}
 	return error;
+}
+
+static bool all_can_read(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+
+	for (const char *at = path; (at = strchr(at + 1, '/')) != NULL;) {
+		snprintf(part, sizeof(part), "%.*s", (int)(at - path), path);
+		if (stat(part, &st) != 0 || !(st.st_mode & S_IXOTH))
+			return false;
+	}
+	return stat(path, &st) == 0 && (st.st_mode & S_IROTH);
+}
+
+static int file_copy(const char *from, const char *to)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = -1, error = 0;
+	ssize_t n = 1;
+
+	if (in < 0)
+		return -errno;
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	if (out < 0 || fchmod(out, 0755) != 0)
+		error = -errno;
+	while (!error && n > 0) {
+		n = sendfile(out, in, NULL, 1 << 20);
+		if (n < 0)
+			error = -errno;
+	}
+	if (out >= 0)
+		close(out);
+	close(in);
+	return error;
+}
+
+int shared_file_lend_library(struct shared_file *file, const char *library,
+			     char **ret_path)
+{
+	struct statvfs fs;
+	char *path;
+	int error = 0;
+
+	if (all_can_read(library) || statvfs(file->dir, &fs) != 0 ||
+	    (fs.f_flag & ST_NOEXEC)) {
+		path = strdup(library);
+	} else if (asprintf(&path, "%s/libmishap.so", file->dir) < 0) {
+		path = NULL;
+	} else {
+		error = file_copy(library, path);
+	}
+	if (!path)
+		return -ENOMEM;
+	if (!error && strlen(path) >= sizeof(file->header->library))
+		error = -ENAMETOOLONG;
+	if (error) {
+		free(path);
+		return error;
+	}
+	strcpy(file->header->library, path);
+	*ret_path = path;
+	return 0;
 }
 
 const void *shared_file_plan(const struct shared_file *file)

@@ -29,6 +29,12 @@ struct shared_file {
  * -ENAMETOOLONG library. */
 int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
 		       struct shared_file *ret_file);
+/* shared_file_lend_library - if not everybody can read the library where it
+ * stands (below /root, say), put a copy beside the shared file and have
+ * targets load that: they may run, or exec, as another user.
+ * *ret_path: where targets find it; owned by the caller. */
+int shared_file_lend_library(struct shared_file *file, const char *library,
+			     char **ret_path);
 /* shared_file_remove - unmap and unlink; a file never made is fine. */
 void shared_file_remove(struct shared_file *file);
 const void *shared_file_plan(const struct shared_file *file);
