@@ -108,6 +108,8 @@ HIDDEN bool select_holds(struct flight *flight, unsigned rule);
 HIDDEN uint64_t object_rules(int fd); /* rules whose object selectors match */
 HIDDEN uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
 				  bool is_client);
+/* Is it known already that none of the call's rules matches this fd? */
+HIDDEN bool object_excludes(unsigned id, int fd);
 HIDDEN void object_forget(int fd);
 HIDDEN void object_forget_range(unsigned first, unsigned last);
 HIDDEN void object_connects(int fd); /* connect(2): a client from now on */

@@ -164,6 +164,18 @@ uint64_t object_rules(int fd)
 	return rules;
 }
 
+bool object_excludes(unsigned id, int fd)
+{
+	uint64_t rules = guest_plan.by_object[id];
+	const struct object *object = &objects[fd];
+
+	if (!rules || (unsigned)fd >= GUEST_FDS_MAX)
+		return false;
+	return (uint32_t)atomic_load_explicit(
+		       &object->key, memory_order_acquire) == phase_stamp() &&
+	       !(PEEK(object->rules) & rules);
+}
+
 uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
 			   bool is_client)
 {

@@ -43,6 +43,43 @@ static void a_deleted_file_keeps_its_name(void **state)
 	close(fd);
 }
 
+static void
+a_known_fd_of_no_interest_is_counted_and_other_rules_hold(void **state)
+{
+	int b = file_make("b");
+
+	(void)state;
+	PLAN("write path=**/a fail=EIO");
+	for (int i = 0; i < 3; i++)
+		assert_false(fails(b));
+	assert_int_equal(guest_process->calls[CALL_write], 3);
+	assert_int_equal(guest_process->matched[0], 0);
+	PLAN("write path=**/a fail=EIO", "write fail=ENOSPC nth=3");
+	assert_int_equal(site_call(SYS_write, b, "x", 1), 1);
+	assert_int_equal(site_call(SYS_write, b, "x", 1), 1);
+	assert_int_equal(site_call(SYS_write, b, "x", 1), -ENOSPC);
+	close(b);
+}
+
+static void an_address_of_the_call_is_nearer_than_a_known_fd(void **state)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(9),
+				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(connect(fd, (void *)&to, sizeof(to)), 0);
+	PLAN("send peer=127.0.0.1:10 fail=EIO");
+	for (int i = 0; i < 2; i++) /* known from the first on */
+		assert_int_not_equal(site_call(SYS_sendto, fd, "x", 1, 0, 0, 0),
+				     -EIO);
+	to.sin_port = htons(10);
+	assert_int_equal(site_call(SYS_sendto, fd, "x", 1, 0, &to, sizeof(to)),
+			 -EIO);
+	close(fd);
+}
+
 static void a_number_that_is_closed_is_forgotten(void **state)
 {
 	int a = file_make("a"), b = file_make("b");
@@ -367,6 +404,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_fd_is_known_by_its_path),
 		TEST(a_deleted_file_keeps_its_name),
+		TEST(a_known_fd_of_no_interest_is_counted_and_other_rules_hold),
+		TEST(an_address_of_the_call_is_nearer_than_a_known_fd),
 		TEST(a_number_that_is_closed_is_forgotten),
 		TEST(a_number_that_is_replaced_is_forgotten),
 		TEST(a_large_fd_is_looked_up_each_time),
