@@ -42,8 +42,8 @@ bool path_of_fd(int fd, char *buf, bool *ret_doubt)
 	return true;
 }
 
-/* Copy a string of the target's, page by page.  Its length; -1: it isn't
- * readable or doesn't fit. */
+/* Copy a string of the target's, page by page.  Its length; -EFAULT: it isn't
+ * readable; -ENAMETOOLONG: it doesn't fit, or has no end. */
 static long string_copy(char *to, const char *from, size_t max)
 {
 	size_t done = 0;
@@ -55,13 +55,13 @@ static long string_copy(char *to, const char *from, size_t max)
 
 		n = scratch_copy(to + done, from + done, n);
 		if (n == 0)
-			return -1;
+			return done ? -ENAMETOOLONG : -EFAULT;
 		for (size_t end = done + n; done < end; done++) {
 			if (to[done] == '\0')
 				return (long)done;
 		}
 	}
-	return -1;
+	return -ENAMETOOLONG;
 }
 
 /* In place: no empty parts, no `.`, no `..`, no slash at the end. */
@@ -109,24 +109,22 @@ static bool base_of(int dirfd, char *buf, bool *ret_doubt)
 
 bool path_of_arg(int dirfd, const char *path, char *buf, bool *ret_doubt)
 {
-	char first = '\0';
-	size_t n = 0;
-	long more;
+	long n = string_copy(buf, path, GUEST_PATH_MAX);
 
-	if (scratch_copy(&first, path, 1) != 1)
-		return false; /* EFAULT is the kernel's to say */
-	if (first != '/') {
+	if (n == -EFAULT)
+		return false; /* the kernel's to say */
+	if (n >= 0 && buf[0] != '/') {
 		if (!base_of(dirfd, buf, ret_doubt))
 			return false;
-		n = strlen(buf);
+		n = (long)strlen(buf);
 		if (n + 2 > GUEST_PATH_MAX) {
 			*ret_doubt = true;
 			return false;
 		}
 		buf[n++] = '/';
+		n = string_copy(buf + n, path, GUEST_PATH_MAX - (size_t)n);
 	}
-	more = string_copy(buf + n, path, GUEST_PATH_MAX - n);
-	if (more < 0) {
+	if (n < 0) {
 		*ret_doubt = true;
 		return false;
 	}
