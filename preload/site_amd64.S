@@ -12,6 +12,8 @@
  * of `syscall` itself, and all registers of struct site_regs are where we
  * saved them.
  */
+#include "preload/site_pool.h"
+
 #define STUB_PROCEED 0
 #define STUB_RESULT  8
 #define STUB_SYSCALL 16
@@ -233,5 +235,26 @@ site_funnel_result:
 	ret
 	.cfi_endproc
 	.size	site_funnel_result, .-site_funnel_result
+
+/* ---- where stubs stand ---------------------------------------------------
+ * Slots of SLOT_BYTES on pages of their own, filled by sites.c, so that
+ * unwinders have a table for them: as above, the return address is in the
+ * struct site_stub, with which the slot begins.  To them that is
+ * DW_CFA_expression, column 16, 7 bytes: (rip & -SLOT_BYTES) + 16, that is
+ * DW_OP_breg16 0, DW_OP_const1s -128, DW_OP_and, DW_OP_plus_uconst 16. */
+#define SLOT_BYTES 128
+	.p2align 12
+	.globl	site_pool
+	.hidden	site_pool
+	.type	site_pool, @function
+site_pool:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_def_cfa %rsp, 0
+	.cfi_escape 0x10, 16, 7, 0x80, 0, 0x09, 0x80, 0x1a, 0x23, STUB_SYSCALL
+	.skip	SITE_POOL_BYTES, 0xcc
+	.cfi_endproc
+	.size	site_pool, .-site_pool
+	.p2align 12
 
 	.section .note.GNU-stack, "", @progbits

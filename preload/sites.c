@@ -250,40 +250,78 @@ static long memory_open(void)
 	return sys3(SYS_open, (long)"/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
 }
 
-/* Stubs for one module, in executable memory that isn't writable.  Where
- * memory that was written may not become executable (PR_SET_MDWE, SELinux
- * execmem), the kernel is asked to write it: /proc/self/mem. */
-static bool module_make_stubs(struct module *m)
+/* Is every byte of the text within a 32-bit jump of these pages, and back? */
+static bool is_near(const struct module *m, const uint8_t *at, uint64_t bytes)
 {
-	uint64_t bytes = 0;
-	long r;
+	uint64_t from = (uint64_t)at, to = from + bytes;
+	uint64_t text_end = m->text_start + m->text_bytes;
+	uint64_t low = from < m->text_start ? from : m->text_start;
+	uint64_t high = to > text_end ? to : text_end;
 
-	for (uint32_t i = 0; i < m->plan->count; i++)
-		bytes += is_patched(&m->sites[i]) ? STUB_BYTES_MAX : 0;
-	bytes = (bytes + SHARED_PAGE - 1) & ~(SHARED_PAGE - 1ull);
-	r = bytes ? region_find(m, bytes, PROT_READ | PROT_WRITE) : 0;
-	if (is_error(r) || !bytes)
-		return !bytes;
-	m->region = (uint8_t *)r;
+	return high - low < 2 * REACH_BYTES - STEP_BYTES;
+}
+
+/* The first choice: the pool, where unwinders have a table for stubs.  If it
+ * can't be made executable again, nobody has been sent there yet. */
+static bool module_make_stubs_in_pool(struct module *m, uint64_t bytes,
+				      uint64_t *used)
+{
+	uint8_t *at = site_pool + *used;
+
+	if (bytes > SITE_POOL_BYTES - *used || !is_near(m, at, bytes) ||
+	    sys3(SYS_mprotect, (long)at, (long)bytes, PROT_READ | PROT_WRITE))
+		return false;
+	m->region = at;
+	module_write_stubs(m, at);
+	if (sys3(SYS_mprotect, (long)at, (long)bytes, PROT_READ | PROT_EXEC)) {
+		m->region = NULL;
+		*used = SITE_POOL_BYTES;
+		return false;
+	}
+	*used += bytes;
+	return true;
+}
+
+/* Else memory near the module.  Where memory that was written may not become
+ * executable (PR_SET_MDWE, SELinux execmem), the kernel is asked to write it:
+ * /proc/self/mem. */
+static bool module_make_stubs_near(struct module *m, uint64_t bytes)
+{
+	long r = region_find(m, bytes, PROT_READ | PROT_WRITE), fd;
+	uint8_t *scratch;
+
+	if (is_error(r))
+		return false;
+	m->region = scratch = (uint8_t *)r;
 	m->region_bytes = bytes;
 	module_write_stubs(m, m->region);
 	r = sys3(SYS_mprotect, (long)m->region, (long)bytes,
 		 PROT_READ | PROT_EXEC);
 	if (r == 0)
 		return true;
-	long fd = memory_open();
-	uint8_t *scratch = m->region;
-
+	fd = memory_open();
 	r = region_find(m, bytes, PROT_READ | PROT_EXEC);
-	if (!is_error(r) && fd >= 0) {
-		m->region = (uint8_t *)r;
+	m->region = is_error(r) ? NULL : (uint8_t *)r;
+	if (m->region && fd >= 0) {
 		module_write_stubs(m, scratch);
 		r = sys6(SYS_pwrite64, fd, (long)scratch, (long)bytes,
 			 (long)m->region, 0, 0);
 	}
 	sys3(SYS_munmap, (long)scratch, (long)bytes, 0);
 	sys3(SYS_close, fd, 0, 0);
-	return fd >= 0 && r == (long)bytes;
+	return m->region && fd >= 0 && r == (long)bytes;
+}
+
+/* Stubs for one module, in memory that is executable and not writable. */
+static bool module_make_stubs(struct module *m, uint64_t *pool_used)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < m->plan->count; i++)
+		bytes += is_patched(&m->sites[i]) ? STUB_BYTES_MAX : 0;
+	bytes = (bytes + SHARED_PAGE - 1) & ~(SHARED_PAGE - 1ull);
+	return !bytes || module_make_stubs_in_pool(m, bytes, pool_used) ||
+	       module_make_stubs_near(m, bytes);
 }
 
 /* ---- text ---------------------------------------------------------------- */
@@ -392,7 +430,7 @@ static void modules_release(struct search *s, bool with_stubs)
 		struct module *m = &s->modules[i];
 
 		sys3(SYS_munmap, (long)m->plan, (long)m->plan_bytes, 0);
-		if (with_stubs && m->region)
+		if (with_stubs && m->region_bytes)
 			sys3(SYS_munmap, (long)m->region, (long)m->region_bytes,
 			     0);
 	}
@@ -402,6 +440,7 @@ static enum process_sites modules_patch(struct search *s, uint32_t *ret_patched,
 					uint32_t *ret_left)
 {
 	uint32_t patched = 0, left = 0;
+	uint64_t pool_used = 0;
 
 	for (unsigned i = 0; i < s->count; i++)
 		if (!module_is_as_planned(&s->modules[i])) {
@@ -409,7 +448,7 @@ static enum process_sites modules_patch(struct search *s, uint32_t *ret_patched,
 			return SITES_MISMATCH;
 		}
 	for (unsigned i = 0; i < s->count; i++)
-		if (!module_make_stubs(&s->modules[i])) {
+		if (!module_make_stubs(&s->modules[i], &pool_used)) {
 			modules_release(s, true);
 			return SITES_NO_MEMORY;
 		}

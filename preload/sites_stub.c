@@ -10,7 +10,15 @@
  */
 #include "preload/sites_stub.h"
 
+#include <stddef.h>
+
 #include "preload/site_amd64.h"
+
+_Static_assert(SITE_POOL_BYTES == SITE_POOL_STUBS * STUB_BYTES_MAX,
+	       "site_amd64.S and C agree on a slot's size");
+_Static_assert(offsetof(struct site_stub, syscall) == 16 &&
+		       sizeof(struct site_stub) == 32,
+	       "site_amd64.S knows where the address is");
 
 struct writer {
 	uint8_t *at;

@@ -43,6 +43,11 @@ matrix() { # LIBC_DIR NAME
 		it "$2, $mode: whenever it comes, a cancellation hangs nobody" \
 			under "$1" "$mode" "$TARGETS/cancel_call" read 150
 	done
+	for mode in bare before around; do
+		it "$2, $mode: libgcc unwinds at each instruction of a read" \
+			says '^read 1, [0-9]{2,} steps, 0 lost' \
+			under "$1" "$mode" "$TARGETS/unwind_steps"
+	done
 	for mode in before around; do
 		it "$2, $mode: children, threads and handlers behave as bare" \
 			alike "$1" "$mode"

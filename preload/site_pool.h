@@ -1,0 +1,8 @@
+/* site_pool.h - room for stubs in the library's own text; C and assembly. */
+#ifndef MISHAP_PRELOAD_SITE_POOL_H
+#define MISHAP_PRELOAD_SITE_POOL_H
+
+#define SITE_POOL_STUBS 1024 /* glibc 2.36's libc and ld.so need 467 */
+#define SITE_POOL_BYTES (SITE_POOL_STUBS * 128)
+
+#endif
