@@ -233,9 +233,14 @@ long bend_call(struct flight *flight, bool needs_after, bool *ret_bent)
 		ret = around_call(flight->regs);
 	*ret_bent = bend.buf || bend.iov;
 	if (call->corrupt_bits && flags & CALL_MOVES_IN) {
-		*ret_bent = ret > 0;
-		if (ret > 0)
-			flip_bits(call, &bend, (size_t)ret);
+		/* recv(2), MSG_TRUNC: more than there is room for */
+		size_t moved = ret > 0 ? (size_t)ret : 0;
+
+		if (moved > bend.len)
+			moved = bend.len;
+		*ret_bent = moved > 0;
+		if (moved)
+			flip_bits(call, &bend, moved);
 	}
 	copy_close(&bend.bytes);
 	copy_close(&bend.vector);

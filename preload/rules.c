@@ -196,9 +196,11 @@ static bool may_act(const struct plan_rule *rule, struct trigger_input *in)
 	}
 	if (!trigger_holds(&guest_plan, rule, in))
 		return false;
+	if (!PEEK(guest_state->armed) || PEEK(guest_state->halted))
+		return false; /* the doors are just being closed */
 	if (!now_ns)
 		now_ns = clock_ns();
-	if (lease_holds(guest_state, now_ns) && PEEK(guest_state->armed))
+	if (lease_holds(guest_state, now_ns))
 		return true;
 	BUMP(guest_state->lapses);
 	return false;

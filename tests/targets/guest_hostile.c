@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,11 +50,16 @@ static void handler(int signal)
 
 static int in_signal_handler(void)
 {
-	static char stack[12288];
-	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	/* what the kernel needs and one page more, with nothing below it */
+	long page = sysconf(_SC_PAGESIZE);
+	size_t bytes = (getauxval(AT_MINSIGSTKSZ) / page + 2) * page;
+	char *map = mmap(NULL, bytes + page, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t alternate = { .ss_sp = map + page, .ss_size = bytes };
 	struct sigaction action = { .sa_handler = handler,
 				    .sa_flags = SA_ONSTACK };
 
+	mprotect(map, page, PROT_NONE);
 	sigaltstack(&alternate, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	errno = 4711;

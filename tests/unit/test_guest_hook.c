@@ -285,6 +285,40 @@ static void corrupting_a_read_bends_what_came(void **state)
 	close(fd);
 }
 
+static void only_what_came_is_bent(void **state)
+{
+	char buf[64] = "", copy[64] = "";
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+	PLAN("recv corrupt=64");
+	for (int i = 0; i < 50; i++) { /* cut off, but reported in full */
+		assert_int_equal(send(fds[0], copy, 64, 0), 64);
+		assert_int_equal(
+			site_call(SYS_recvfrom, fds[1], buf, 1, MSG_TRUNC), 64);
+	}
+	assert_memory_equal(buf + 1, copy + 1, 63);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void doors_that_are_being_closed_are_no_lapse(void **state)
+{
+	int fd = file_make("a");
+
+	(void)state;
+	PLAN("write fail=EIO");
+	guest_state->armed = 0;
+	assert_int_equal(site_call(SYS_write, fd, "a", 1), 1);
+	guest_state->armed = 1;
+	guest_state->halted = 1;
+	assert_int_equal(site_call(SYS_write, fd, "a", 1), 1);
+	assert_int_equal(guest_state->lapses, 0);
+	assert_int_equal(count_events(), 0);
+	close(fd);
+}
+
 static void a_bad_pointer_stays_the_kernels_to_refuse(void **state)
 {
 	void *bad = (void *)16;
@@ -396,6 +430,8 @@ int main(void)
 		TEST(what_comes_in_records_is_never_cut),
 		TEST(corrupting_a_write_leaves_the_buffer_alone),
 		TEST(corrupting_a_read_bends_what_came),
+		TEST(only_what_came_is_bent),
+		TEST(doors_that_are_being_closed_are_no_lapse),
 		TEST(a_bad_pointer_stays_the_kernels_to_refuse),
 		TEST(close_releases_and_then_fails),
 		TEST(brk_fails_by_the_old_break),

@@ -1,0 +1,91 @@
+#!/bin/bash
+# The symbol door's calls, and blocking calls while a thread is cancelled.
+. "$(dirname "$0")/lib.sh"
+RUN=$ROOT/build/tests/guest_run
+run() { timeout 60 "$RUN" -o books "$@"; }
+
+cat >wanted <<'END'
+malloc 0 ENOMEM
+calloc 0 ENOMEM
+realloc 0 ENOMEM
+reallocarray 0 ENOMEM
+memalign 0 ENOMEM
+aligned_alloc 0 ENOMEM
+posix_memalign ENOMEM -
+getaddrinfo EAI_AGAIN -
+clock_gettime -1 EINVAL
+gettimeofday -1 EFAULT
+time -1 EFAULT
+pthread_create EAGAIN -
+posix_spawn EAGAIN -
+posix_spawnp EAGAIN -
+fork -1 EAGAIN
+END
+all_fail() {
+	run -r 'malloc,realloc,memalign,aligned_alloc,posix_memalign size=7777 fail=ENOMEM' \
+		-r 'calloc,reallocarray size=7777 fail=ENOMEM' \
+		-r 'getaddrinfo host=127.0.* fail=EAI_AGAIN' \
+		-r 'clock_gettime fail=EINVAL' -r 'gettimeofday,time fail=EFAULT' \
+		-r 'pthread_create,posix_spawn,fork fail=EAGAIN' -- \
+		"$TARGETS/guest_symbols" >said
+	diff wanted said && [ "$(grep -c '^event' books)" -ge 15 ]
+}
+it "each symbol fails as its page says, errno only where it counts" all_fail
+none_fails() {
+	run -r 'malloc,calloc,realloc,fork,time,getaddrinfo nth=4000000000 fail=ENOMEM' \
+		-- "$TARGETS/guest_symbols" >said
+	"$TARGETS/guest_symbols" >bare
+	diff bare said
+}
+it "armed and not matching, each symbol does what it does" none_fails
+stacks() { # in a chain of callers, not in the library
+	run -r 'malloc frame=main size=7777 fail=ENOMEM' \
+		-r 'calloc frame=no_such_function fail=ENOMEM' -- \
+		"$TARGETS/guest_symbols" >said
+	! grep -q '^calloc 0' said && grep -qx 'rule 1 matched=0 fired=0' books
+}
+it "frame= looks at the callers of a symbol" stacks
+
+cancelled() { run -r "$2" -- "$TARGETS/guest_cancel" "$1"; }
+for call in read accept epoll_wait; do
+	it "$call: a thread is cancelled in a hang" cancelled $call "$call hang"
+	it "$call: a thread is cancelled in a delay" \
+		cancelled $call "$call delay=9000000000"
+	it "$call: a thread is cancelled in a call that waits to fail late" \
+		cancelled $call "$call at=after kill=19"
+	it "$call: a thread is cancelled in a call that goes by" \
+		cancelled $call "$call fail=EIO nth=9"
+done
+
+lets_go() { # the runner's lease ends while the target hangs
+	local start=$SECONDS
+	run -k 700 -r 'write hang' -- sh -c 'echo through' >said
+	grep -qx through said && [ $((SECONDS - start)) -lt 20 ] &&
+		grep -q '^event call=write fault=hang' books
+}
+it "a hanging target is given back when the lease ends" lets_go
+phases() { # armed, disarmed, armed … while one process runs
+	run -p 2 -n 200 -r 'write phase=1 fail=EIO' -- /usr/bin/python3 -c '
+import os, time
+fd = os.open("/dev/null", os.O_WRONLY); seen = ""
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    try: os.write(fd, b"x"); now = "+"
+    except OSError: now = "-"
+    if seen[-1:] != now: seen += now
+    time.sleep(.005)
+assert "+-+-+" in seen, seen' && grep -q '^rule 0 matched=[1-9]' books
+}
+it "phases open and close the doors of a running process" phases
+disarmed() { # -q: nothing is armed, and exec is still repaired
+	run -q -r 'write fail=EIO' -- env -i sh -c 'true; exec env' >said
+	grep -q '^LD_PRELOAD=.*libmishap.so$' said &&
+		grep -q '^MISHAP_SHARED=' said && ! grep -q '^event' books
+}
+it "env -i brings the library along, disarmed too" disarmed
+order() { # a list of the user's own stays as it is, ours comes behind it
+	run -q -- env -i LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libm.so.6 \
+		sh -c 'exec env' >said
+	grep -qx "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libm.so.6:$ROOT/build/libmishap.so" said
+}
+it "the user's own LD_PRELOAD is kept, before ours" order
