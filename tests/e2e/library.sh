@@ -7,7 +7,7 @@ PY=/usr/bin/python3
 seen=" "
 
 run() {
-	timeout 120 "$MISHAP" run --run-dir "$T/runs" --sandbox "$@"
+	timeout -k 5 60 "$MISHAP" run --run-dir "$T/runs" --sandbox "$@"
 }
 
 # pair SCENARIO "careless by" [OPTION… --] COMMAND… - the scenario's own
@@ -34,8 +34,10 @@ pair killed-during-save "who rewrites in place" -- "$C" rewrite doc
 pair killed-during-commit "a database without a journal" --var journal=off
 pair close-fails "who ignores close" -- "$C" save out
 pair bit-rot "who copies without a checksum" -- "$C" copy in.gz out
-pair dns-flaky "curl without --retry" -- curl -sS http://localhost:1/
-pair dns-hangs "curl without --max-time" -- curl -sS http://localhost:1/
+pair dns-flaky "wget without --retry-on-host-error" -- \
+	wget -nv -O got 'http://localhost:${port}/'
+pair dns-hangs "wget without --dns-timeout" -- \
+	wget -nv --tries=1 'http://localhost:${port}/'
 pair connection-reset "curl without --retry" -- \
 	curl -sS 'http://127.0.0.1:${port}/'
 pair transfer-cut-short "who ignores Content-Length" -- \
