@@ -142,6 +142,21 @@ bool call_allows(unsigned id, int error)
 	return false;
 }
 
+bool call_may_say(const struct call *call, int error)
+{
+	const unsigned moves =
+		CALL_MOVES_IN | CALL_MOVES_OUT | CALL_MOVES_WHOLE;
+	unsigned flags = call_table[call->id].flags;
+
+	if (error == EINPROGRESS)
+		return call->nonblocking;
+	if (error != EAGAIN || !(flags & CALL_BLOCKS))
+		return true;
+	if (flags & moves || call->id == CALL_accept)
+		return call->nonblocking;
+	return true;
+}
+
 bool call_has_buffer(unsigned id)
 {
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {

@@ -159,4 +159,10 @@ struct call {
 	uint64_t corrupt_seed;
 };
 
+/* call_may_say - may this very call report the error?  EAGAIN and EINPROGRESS
+ * say "would block", which only a non-blocking descriptor ever says where the
+ * call waits for data; fork's or mmap's EAGAIN says "out of something" and
+ * fits always.  Looks at nonblocking.  Pure. */
+bool call_may_say(const struct call *call, int error);
+
 #endif

@@ -2,12 +2,8 @@
  *
  * close and its kin are made and fail then, because Linux releases the
  * descriptor whatever it reports (close(2), "Dealing with error returns").
- * EAGAIN and EINPROGRESS say "would block", which only a non-blocking
- * descriptor ever says where the call waits for data; fork's or mmap's EAGAIN
- * says "out of something" and fits always. */
+ * EAGAIN on a descriptor that blocks is no match: see call_may_say(). */
 #include "core/fault.h"
-
-#include <errno.h>
 
 static const char *refuses(unsigned call_id, const struct fault_arg *arg)
 {
@@ -26,18 +22,7 @@ static enum fault_effect effect(unsigned call_id)
 
 static bool applies(const struct call *call, const struct fault_arg *arg)
 {
-	const unsigned moves =
-		CALL_MOVES_IN | CALL_MOVES_OUT | CALL_MOVES_WHOLE;
-	unsigned flags = call_table[call->id].flags;
-	int64_t error = (int64_t)arg->v[0];
-
-	if (error == EINPROGRESS)
-		return call->nonblocking;
-	if (error != EAGAIN || !(flags & CALL_BLOCKS))
-		return true;
-	if (flags & moves || call->id == CALL_accept)
-		return call->nonblocking;
-	return true;
+	return call_may_say(call, (int)(int64_t)arg->v[0]);
 }
 
 static void judge(struct call *call, const struct fault_arg *arg,

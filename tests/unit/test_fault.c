@@ -188,11 +188,12 @@ static void what_only_a_result_names_is_never_late(void **state)
 	(void)state;
 	assert_true(fits(FAULT_late, "write read recv send fsync rename unlink "
 				     "connect close ftruncate poll sendmmsg"));
-	assert_true(fits_none(FAULT_late,
-			      "open socket accept dup pipe epoll_create malloc "
-			      "realloc posix_memalign mmap munmap mremap brk "
-			      "fork posix_spawn execve pthread_create sync "
-			      "getaddrinfo"));
+	assert_true(fits_none(
+		FAULT_late,
+		"open socket accept dup pipe epoll_create fcntl malloc "
+		"realloc posix_memalign mmap munmap mremap brk "
+		"fork posix_spawn execve pthread_create sync "
+		"getaddrinfo"));
 }
 
 static void any_call_may_be_slow_or_the_last_one(void **state)
@@ -299,6 +300,10 @@ static void eagain_wants_a_descriptor_that_would_not_block(void **state)
 	assert_false(applies(FAULT_fail, CALL_connect, EINPROGRESS, 0, false));
 	assert_true(applies(FAULT_fail, CALL_connect, EINPROGRESS, 0, true));
 	assert_true(fault_table[FAULT_fail]->may_force);
+	assert_false(applies(FAULT_late, CALL_write, EAGAIN, 1, false));
+	assert_true(applies(FAULT_late, CALL_write, EAGAIN, 1, true));
+	assert_true(applies(FAULT_late, CALL_write, EIO, 1, false));
+	assert_true(fault_table[FAULT_late]->may_force);
 }
 
 static void a_cut_leaves_at_least_a_byte_and_cuts_one(void **state)
