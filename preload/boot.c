@@ -108,8 +108,11 @@ static void exe_look(void)
 	for (unsigned r = 0; r < guest_plan.header->rules_count; r++) {
 		const struct plan_rule *rule = &guest_plan.rules[r];
 
-		if (n > 0 && rule->selectors & SELECT_EXE &&
-		    glob_match(guest_plan.base + rule->exe_off, buf))
+		if (!(rule->selectors & SELECT_EXE))
+			continue;
+		if (n <= 0)
+			BUMP(guest_state->unresolved);
+		else if (glob_match(guest_plan.base + rule->exe_off, buf))
 			guest_exe_rules |= 1ull << r;
 	}
 	if (buf)

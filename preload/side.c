@@ -13,8 +13,11 @@
 
 #define TCP_LISTEN_HEX "0A" /* proc(5), /proc/net/tcp: the state column */
 
-/* "  0: 0100007F:1F90 00000000:0000 0A ...": port and state of a line. */
-static bool line_listens(const char *line, const char *end, unsigned port)
+enum line { LINE_OTHER, LINE_FOUND, LINE_LAST };
+
+/* "  0: 0100007F:1F90 00000000:0000 0A ...": is it a listener at the port?
+ * Listeners stand first in the table, so another state ends the search. */
+static enum line line_read(const char *line, const char *end, unsigned port)
 {
 	unsigned colons = 0, value = 0;
 
@@ -27,41 +30,41 @@ static bool line_listens(const char *line, const char *end, unsigned port)
 
 		value = value * 16 + (digit > 9 ? digit - 7 : digit);
 	}
-	if (value != port)
-		return false;
 	for (line++; line < end && *line != ' '; line++)
 		; /* the remote address */
-	return end - line > 2 && line[1] == TCP_LISTEN_HEX[0] &&
-	       line[2] == TCP_LISTEN_HEX[1];
+	if (end - line <= 2)
+		return LINE_OTHER; /* the table's head */
+	if (line[1] != TCP_LISTEN_HEX[0] || line[2] != TCP_LISTEN_HEX[1])
+		return LINE_LAST;
+	return value == port ? LINE_FOUND : LINE_OTHER;
 }
 
 static bool table_listens(const char *table, unsigned port, char *buf)
 {
 	long fd = sys6(SYS_openat, AT_FDCWD, (long)table, O_RDONLY | O_CLOEXEC,
 		       0, 0, 0);
+	enum line seen = LINE_OTHER;
 	size_t have = 0;
-	bool listens = false;
 	long n;
 
 	if (fd < 0)
 		return false;
-	while (!listens && (n = sys3(SYS_read, fd, (long)(buf + have),
-				     (long)(GUEST_PATH_MAX - have))) > 0) {
+	while (seen == LINE_OTHER && have < GUEST_PATH_MAX &&
+	       (n = sys3(SYS_read, fd, (long)(buf + have),
+			 (long)(GUEST_PATH_MAX - have))) > 0) {
 		char *line = buf, *end = buf + have + n;
 
-		for (char *p = line; p < end && !listens; p++) {
+		for (char *p = line; p < end && seen == LINE_OTHER; p++) {
 			if (*p != '\n')
 				continue;
-			listens = line_listens(line, p, port);
+			seen = line_read(line, p, port);
 			line = p + 1;
 		}
 		have = (size_t)(end - line);
-		if (have == GUEST_PATH_MAX)
-			break;
 		memmove(buf, line, have);
 	}
 	sys3(SYS_close, fd, 0, 0);
-	return listens;
+	return seen == LINE_FOUND;
 }
 
 static bool port_listens(unsigned port)
