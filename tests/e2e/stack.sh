@@ -66,10 +66,15 @@ fi
 
 # The whole way: a fault's site by name, by frame=, and by a stable hash.
 chmod 777 .
-mishap_run() {
-	setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$T" \
-		"$MISHAP" run --run-dir "$T/runs" "$@"
+as_nobody() {
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups \
+			env HOME="$T" "$@"
+	else
+		env HOME="$T" "$@"
+	fi
 }
+mishap_run() { as_nobody "$MISHAP" run --run-dir "$T/runs" "$@"; }
 named() {
 	mishap_run -f 'write path=**/named fail=EIO nth=2' --expect 'exit==9' \
 		-- "$TARGETS/stack_writer" named
