@@ -345,9 +345,6 @@ static void wind_down(struct engine *engine)
 		  NS_PER_S);
 	engine_books(engine);
 	engine_endings(engine);
-	/* A site without a name is said by its number; no reason to fail. */
-	if (!engine->bare)
-		symbolize_stacks(engine->shared.state, evidence->run_dir);
 }
 
 static void services_stop(struct engine *engine)
@@ -407,6 +404,7 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 				   .options = options,
 				   .bare = bare,
 				   .evidence = evidence,
+				   .deadline_ns = UINT64_MAX,
 				   .shared.owner_fd = -1 };
 	launch_signals_keep();
 	sigaction(SIGPIPE, NULL, &pipe_before);
