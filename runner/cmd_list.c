@@ -178,8 +178,8 @@ static int list_calls(struct list *list)
 			continue;
 		}
 		snprintf(row, sizeof(row),
-			 *aliases_of(list->arena, id) ? "%-16s %-6s %-7s " :
-							"%-16s %-6s %s",
+			 *aliases_of(list->arena, id) ? "%-16s %-6s %-7s "
+						      : "%-16s %-6s %s",
 			 call->name, call_family_names[call->family],
 			 doors_of(call));
 		indented(row, 32, aliases_of(list->arena, id));

@@ -383,18 +383,24 @@ static bool args_read(struct expect_parse *parse)
 	if (args->count < info->args_min || args->count > info->args_max) {
 		bool over = args->count > info->args_max;
 
+		unsigned most = over ? info->args_max : info->args_min;
+		const char *where = info->ops == B(NONE)
+					    ? "after it"
+					    : "before its operator";
+
 		diag_error(parse->diag,
 			   over ? word_mark(parse->line,
 					    &args->items[info->args_max])
 				: parse->line->mark,
 			   arena_print(parse->diag->arena, "such as: %s",
 				       info->example),
-			   "'%s' wants %s %u word%s%s", info->word,
-			   over ? "at most" : "at least",
-			   over ? info->args_max : info->args_min,
-			   (over ? info->args_max : info->args_min) == 1 ? ""
-									 : "s",
-			   info->ops == B(NONE) ? "" : " before its operator");
+			   "'%s' %s %s", info->word,
+			   !most ? "takes no word"
+				 : arena_print(parse->diag->arena,
+					       "wants at %s %u word%s",
+					       over ? "most" : "least", most,
+					       most == 1 ? "" : "s"),
+			   where);
 		return false;
 	}
 	for (size_t i = 0; i < args->count; i++)

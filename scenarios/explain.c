@@ -86,9 +86,8 @@ static void say_surroundings(const struct explain *e, const struct program *p)
 	for (size_t i = 0; i < p->prepare_count; i++) {
 		struct builder line = { .arena = e->arena };
 
-		builder_print(&line, "%s", i ? "  then " : "  after ");
 		explain_argv(&line, &p->prepare[i]);
-		fprintf(e->out, "%s\n", line.bytes);
+		say(e, i ? "  then " : "  after ", line.bytes);
 	}
 	if (p->sandbox)
 		say(e, "  ", "in a sandbox of its own");
@@ -107,9 +106,8 @@ static void say_program(const struct explain *e, const struct program *p)
 	struct arena *a = e->arena;
 	bool target = p == &e->scenario->target;
 
-	builder_print(&line, "  ");
 	explain_argv(&line, &p->run);
-	fprintf(e->out, "%s\n", line.bytes);
+	say(e, "  ", line.bytes);
 	say_surroundings(e, p);
 	if (p->ready.kind != PROBE_NONE)
 		say(e, "  ",
@@ -341,9 +339,10 @@ static void say_limits(const struct explain *e)
 	    s->seed_set ? arena_print(e->arena, "The seed is %llu.",
 				      (unsigned long long)s->seed)
 			: "The seed is drawn for each run, printed and kept.");
-	say(e, "  ",
-	    "${scratch} and ${port} are new in each run; here they are shown "
-	    "as /tmp/mishap-scratch and 40000.");
+	if (s->source && strstr(s->source, "${"))
+		say(e, "  ",
+		    "${scratch} and ${port} are new in each run; here they are "
+		    "shown as /tmp/mishap-scratch and 40000.");
 }
 
 void scenario_explain(const struct scenario *scenario, FILE *out)

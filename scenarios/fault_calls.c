@@ -120,6 +120,7 @@ static void unknown_call(struct fault_parse *parse, const struct word *word,
 	for (size_t i = 0; i < sizeof(absent_models) / sizeof(*absent_models);
 	     i++) {
 		if (text_is(name, n, absent_models[i].name)) {
+			parse->model = true;
 			diag_error(parse->diag, mark, absent_models[i].instead,
 				   "the model '%s' is not built yet in "
 				   "mishap " MISHAP_VERSION,
@@ -269,9 +270,9 @@ static void nothing_fits(struct fault_parse *parse)
 			   many ? ", nor can the others" : "");
 		return;
 	}
-	diag_error(parse->diag, mark, NULL, "'%s' can't %s%s: %s", fault->name,
-		   call_table[id].name, many ? ", nor the others" : "",
-		   refusal(parse, id));
+	diag_error(parse->diag, mark, NULL, "'%s' doesn't fit %s%s: %s",
+		   fault->name, call_table[id].name,
+		   many ? ", nor the others" : "", refusal(parse, id));
 }
 
 static void warn_left_out(struct fault_parse *parse, unsigned id)
@@ -291,7 +292,7 @@ static void warn_left_out(struct fault_parse *parse, unsigned id)
 			  blind_selector(parse, id), call_table[id].name);
 	else
 		diag_warn(parse->diag, parse->calls_mark, NULL,
-			  "the rule leaves %s out, '%s' can't: %s",
+			  "the rule leaves %s out, '%s' doesn't fit it: %s",
 			  call_table[id].name, fault->name, why);
 }
 

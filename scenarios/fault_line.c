@@ -55,23 +55,25 @@ static void unknown_word(struct fault_parse *parse, const struct word *word,
 	struct near near = near_start(word->text, n);
 	const char *help;
 
+	if (word->n && word->text[0] == '=') {
+		diag_error(parse->diag, word_mark(parse->line, word),
+			   "such as fail=ENOSPC", "no spaces around '='");
+		return;
+	}
 	for (size_t i = 0; i < FAULT_KEY_COUNT; i++)
 		near_try(&near, fault_key_table[i].name);
 	for (size_t i = 0; i < FAULT_COUNT; i++)
 		near_try(&near, fault_table[i]->name);
 	help = diag_meant(parse->diag, &near);
-	if (word->n && word->text[0] == '=')
-		help = "no spaces around '=', as in fail=ENOSPC";
-	else if (!help && !error_find(word->text, n) &&
-		 call_find(word->text, n) != CALL_NONE)
+	if (!help && !error_find(word->text, n) &&
+	    call_find(word->text, n) != CALL_NONE)
 		help = "calls are joined by commas: write,fsync";
 	else if (error_find(word->text, n))
 		help = arena_print(parse->diag->arena, "write fail=%.*s",
 				   (int)n, word->text);
-	diag_error(parse->diag,
-		   word_mark_part(parse->line, word, 0, n ? n : word->n), help,
+	diag_error(parse->diag, word_mark_part(parse->line, word, 0, n), help,
 		   "unknown word '%.*s' in a rule", (int)(n > 60 ? 60 : n),
-		   n ? word->text : "=");
+		   word->text);
 }
 
 static bool action_take(struct fault_parse *parse, const struct word *word,
@@ -216,6 +218,8 @@ bool fault_line_parse(struct diag *diag, const struct line *line,
 		return false;
 	}
 	good = fault_calls_parse(&parse, &words, &next);
+	if (parse.model) /* its arguments are no words of ours */
+		return false;
 	for (size_t i = next; i < words.count; i++)
 		good = word_take(&parse, &words.items[i]) && good;
 	if (!good || !action_check(&parse) || !fault_calls_fit(&parse))

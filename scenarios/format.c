@@ -19,6 +19,21 @@ struct format {
 
 /* ---- scalars ----------------------------------------------------------- */
 
+static bool has_hidden(const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n;) {
+		uint32_t point = 0;
+		size_t step = utf8_next(text + i, n - i, &point);
+
+		if (utf8_is_hidden(point))
+			return true;
+		i += step ? step : 1;
+	}
+	return false;
+}
+
 static bool is_plain(const char *text, bool flow)
 {
 	size_t n = strlen(text);
@@ -32,38 +47,39 @@ static bool is_plain(const char *text, bool flow)
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
 			return false;
+	if (has_hidden(text))
+		return false;
 	return !flow || !strpbrk(text, ",[]{}:#");
 }
 
 static void add_escaped(struct builder *out, const char *text, size_t n)
 {
 	builder_add(out, "\"", 1);
-	for (size_t i = 0; i < n; i++) {
-		if (strchr("\"\\", text[i]) && text[i])
-			builder_print(out, "\\%c", text[i]);
-		else if (text[i] == '\n')
+	for (size_t i = 0; i < n;) {
+		uint32_t point = 0;
+		size_t step = utf8_next(text + i, n - i, &point);
+
+		if (point == '"' || point == '\\')
+			builder_print(out, "\\%c", (char)point);
+		else if (point == '\n')
 			builder_add(out, "\\n", 2);
-		else if (text[i] == '\t')
+		else if (point == '\t')
 			builder_add(out, "\\t", 2);
-		else if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			builder_print(out, "\\x%02x", (unsigned char)text[i]);
+		else if (step && (point < 0x20 || point == 0x7f))
+			builder_print(out, "\\x%02x", (unsigned)point);
+		else if (utf8_is_hidden(point))
+			builder_print(out, "\\u%04X", (unsigned)point);
 		else
-			builder_add(out, text + i, 1);
+			builder_add(out, text + i, step ? step : 1);
+		i += step ? step : 1;
 	}
 	builder_add(out, "\"", 1);
-}
-
-/* U+0085 and its like are breaks to YAML, and must stay escaped. */
-static bool has_invisible(const char *text)
-{
-	return strstr(text, "\xc2\x85") || strstr(text, "\xe2\x80\xa8") ||
-	       strstr(text, "\xe2\x80\xa9") || strstr(text, "\xef\xbb\xbf");
 }
 
 static void add_scalar(struct builder *out, const char *text, bool was_quoted,
 		       bool flow)
 {
-	bool controls = false;
+	bool controls = has_hidden(text);
 
 	for (const char *c = text; *c; c++)
 		controls = controls || (unsigned char)*c < 0x20 || *c == 0x7f;
@@ -117,6 +133,8 @@ static const char *line_canonical(struct format *f, const struct node *node,
 
 static bool is_flat(const struct node *node)
 {
+	if (node->kind == NODE_MAP && node->count && node->style != '{')
+		return false;
 	for (const struct node *item = node->first; item; item = item->next)
 		if (item->before || item->beside ||
 		    (item->kind != NODE_SCALAR && !is_flat(item)) ||
@@ -154,8 +172,7 @@ static const char *flow_form(struct format *f, const struct node *node,
 {
 	struct builder out = { .arena = f->arena };
 
-	if (node->kind == NODE_SCALAR || !is_flat(node) ||
-	    (node->kind == NODE_MAP && node->count && node->style != '{'))
+	if (node->kind == NODE_SCALAR || !is_flat(node))
 		return NULL;
 	add_flow(&out, node);
 	if (node->count &&
@@ -208,7 +225,7 @@ static bool put_literal(struct format *f, const struct node *node,
 	while (ends < n && text[n - 1 - ends] == '\n')
 		ends++;
 	if (ends == n || !strchr(text, '\n') || text[0] == ' ' ||
-	    text[0] == '\n' || text[0] == '\t' || has_invisible(text))
+	    text[0] == '\n' || text[0] == '\t' || has_hidden(text))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (((unsigned char)text[i] < 0x20 &&
@@ -276,10 +293,7 @@ static void put_scalar(struct format *f, const struct node *node,
 		text = line_canonical(f, node, key->type);
 	else if (put_literal(f, node, indent) || put_folded(f, node, indent))
 		return;
-	if (has_invisible(text)) /* libyaml wrote them, as \u escapes */
-		builder_print(&out, "%.*s", (int)(node->raw_end - node->raw_at),
-			      f->source->bytes + node->raw_at);
-	else if (text[0] || node->style)
+	if (text[0] || node->style)
 		add_scalar(&out, text, node->style && !line, false);
 	fprintf(f->out, "%s%s", out.bytes ? " " : "",
 		out.bytes ? out.bytes : "");

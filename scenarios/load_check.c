@@ -70,7 +70,7 @@ static void check_phase(struct load *load, const struct phase *phase)
 		diag_error(&load->diag, phase->mark, "such as for: 10s",
 			   "phase '%s' wants one of for, within and until; "
 			   "got %s",
-			   phase->name, ends ? "more" : "none");
+			   phase->name, ends ? "more than one" : "none");
 	if (phase->until_workload && !s->workloads_count)
 		diag_error(&load->diag, phase->mark, NULL,
 			   "phase '%s' lasts until the workload has ended, and "

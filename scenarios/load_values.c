@@ -9,16 +9,14 @@ void load_wrong(struct load *load, const struct schema_key *key,
 		const struct node *node)
 {
 	const char *wants = schema_type_wants(key);
-	struct builder words = { .arena = load->arena };
+	const char *bar = key->choices ? strchr(key->choices, '|') : NULL;
 
-	if (key->type == TYPE_choice) {
-		builder_print(&words, "%s", key->choices);
-		for (char *bar = words.bytes; (bar = strchr(bar, '|'));)
-			*bar = ' ';
-		wants = arena_print(load->arena, "%s%s",
-				    strchr(words.bytes, ' ') ? "one of " : "",
-				    words.bytes);
-	}
+	if (key->type == TYPE_choice && bar)
+		wants = arena_print(load->arena, "%.*s or %s",
+				    (int)(bar - key->choices), key->choices,
+				    bar + 1);
+	else if (key->type == TYPE_choice)
+		wants = key->choices;
 	if (node->kind == NODE_SCALAR && (node->n || node->style))
 		diag_error(&load->diag, node->mark, NULL,
 			   "'%s' wants %s; got \"%.60s\"", key->name, wants,
@@ -104,6 +102,10 @@ static void load_commands(struct load *load, const struct schema_key *key,
 	for (const struct node *item = node->first; item; item = item->next) {
 		struct strings argv = { 0 }, *one;
 
+		if (item->kind != NODE_LIST) {
+			load_wrong(load, key, item);
+			return;
+		}
 		if (!load_argv(load, key, item, &argv))
 			return;
 		one = arena_grow(load->arena, (void **)&program->prepare,

@@ -195,6 +195,13 @@ size_t utf8_next(const char *text, size_t n, uint32_t *ret_point)
 	return length;
 }
 
+bool utf8_is_hidden(uint32_t point)
+{
+	return (point >= 0x80 && point < 0xa0) || point == 0x2028 ||
+	       point == 0x2029 || point == 0xfeff || point == 0xfffe ||
+	       point == 0xffff;
+}
+
 /* Unicode 15: general category Mn of the common blocks takes no cell, East
  * Asian Width W or F takes two.  Ranges, not every code point: a caret that
  * is off by a cell in a rare script still stands in the right line. */
@@ -278,7 +285,9 @@ void near_try(struct near *near, const char *candidate)
 	if (near->n > NEAR_WORD_MAX || m > NEAR_WORD_MAX)
 		return;
 	distance = distance_of(near->word, near->n, candidate, m);
-	if (distance < near->distance) {
+	if (distance < near->distance ||
+	    (distance == near->distance && near->n &&
+	     candidate[0] == near->word[0] && near->best[0] != near->word[0])) {
 		near->distance = distance;
 		near->best = candidate;
 	}

@@ -49,6 +49,9 @@ bool text_is(const char *text, size_t n, const char *word);
  * 0 when the bytes are not valid UTF-8 (overlong forms and surrogates are
  * not) or n is 0. */
 size_t utf8_next(const char *text, size_t n, uint32_t *ret_point);
+/* utf8_is_hidden - a character that a reader can't see and YAML may take for a
+ * line break: C1 controls, U+2028, U+2029, byte order marks. */
+bool utf8_is_hidden(uint32_t point);
 /* utf8_columns - terminal cells of one code point: 0, 1 or 2. */
 unsigned utf8_columns(uint32_t point);
 /* utf8_count - characters in n bytes; an invalid byte counts as one. */

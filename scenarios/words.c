@@ -36,6 +36,8 @@ static size_t raw_byte(const struct line *line, size_t at)
 {
 	size_t raw = line->quote ? 1 : 0;
 
+	if (line->raw == line->text)
+		return at;
 	for (size_t i = 0; i < at; i++, raw++) {
 		if (raw >= line->raw_n || line->raw[raw] == '\n')
 			return SIZE_MAX;
@@ -227,14 +229,18 @@ static bool word_check(struct diag *diag, const struct line *line,
 		if (!word->text)
 			return false;
 	}
-	for (size_t i = 0; i < word->n; i++) {
-		if ((unsigned char)word->text[i] < 0x20 ||
-		    word->text[i] == 0x7f) {
-			diag_error(diag, word_mark(line, word), NULL,
-				   "control character 0x%02x in this word",
-				   (unsigned char)word->text[i]);
-			return false;
-		}
+	for (size_t i = 0, step; i < word->n; i += step) {
+		uint32_t point = 0;
+
+		step = utf8_next(word->text + i, word->n - i, &point);
+		if (step && point >= 0x20 && point != 0x7f &&
+		    !utf8_is_hidden(point))
+			continue;
+		diag_error(diag, word_mark(line, word), NULL,
+			   step ? "hidden character 0x%02x in this word"
+				: "byte 0x%02x of this word is not UTF-8",
+			   step ? point : (unsigned char)word->text[i]);
+		return false;
 	}
 	return true;
 }

@@ -116,12 +116,10 @@ static bool is_text(struct diag *diag, const struct source *source)
 			what = arena_print(diag->arena,
 					   "control character 0x%02x",
 					   (unsigned)point);
-		else if ((point >= 0x80 && point < 0xa0) || point == 0x2028 ||
-			 point == 0x2029 || (point == 0xfeff && i) ||
-			 point == 0xfffe || point == 0xffff)
+		else if (utf8_is_hidden(point) && (point != 0xfeff || i))
 			what = arena_print(
 				diag->arena,
-				"invisible character U+%04X, write it as "
+				"hidden character U+%04X, write it as "
 				"\"\\u%04X\"",
 				(unsigned)point, (unsigned)point);
 		if (what) {
@@ -154,24 +152,26 @@ static void fail_yaml(struct tree *tree)
 	const yaml_parser_t *p = &tree->parser;
 	const yaml_mark_t *mark = &p->problem_mark;
 	const char *problem = p->problem ? p->problem : "not YAML";
-	const char *context = p->context ? p->context : "";
+	const char *context = p->context ? p->context : "", *help = NULL;
+	size_t at = byte_at(tree, mark);
 
 	if (tree->failed)
 		return;
 	tree->failed = true;
+	if (at < tree->source->count && tree->source->bytes[at] == '\t')
+		help = "indent with spaces, not with tabs";
 	if (strstr(context, "scanning a quoted scalar") &&
 	    strstr(problem, "end of stream")) {
 		mark = &p->context_mark;
 		problem = "this quote is never closed";
 		context = "";
-	}
-	diag_error(tree->diag, mark_of(tree, mark, mark),
-		   p->context && *context && p->context_mark.line != mark->line
-			   ? arena_print(tree->diag->arena,
-					 "%s that began on line %zu", context,
-					 p->context_mark.line + 1)
-			   : NULL,
-		   "%s%s%s", problem, *context ? ", " : "", context);
+	} else if (*context && p->context_mark.line != mark->line)
+		help = arena_print(tree->diag->arena,
+				   "%s that began on line "
+				   "%zu",
+				   context, p->context_mark.line + 1);
+	diag_error(tree->diag, mark_of(tree, mark, mark), help, "%s%s%s",
+		   problem, *context ? ", " : "", context);
 }
 
 /* Next event; false at an error or at the end.  After an error libyaml
