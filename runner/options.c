@@ -307,8 +307,9 @@ int options_parse(int argc, char **argv, enum option_for who,
 		error = words_parse(argc, argv, who, &parsed);
 	if (!error && who == FOR_RUN && !parsed.help && !parsed.operand &&
 	    !parsed.options.extra.run)
-		error = wrong(who, "what shall be run?  Give a scenario file, "
-				   "or a command after --");
+		error = wrong(who,
+			      "there is no target: give a scenario file, or "
+			      "-- COMMAND");
 	if (error < 0) {
 		options_clear(&parsed);
 		return error;

@@ -241,8 +241,10 @@ static int put_scenario(FILE *out, const void *what)
 {
 	const struct scenario *scenario = what;
 
-	if (!scenario->source) /* command.json says it all */
+	if (!scenario->source) {
+		scenario_format(scenario, out);
 		return 0;
+	}
 	return fwrite(scenario->source, 1, scenario->source_bytes, out) ==
 			       scenario->source_bytes
 		       ? 0

@@ -11,13 +11,13 @@
 #include "runner/report/report.h"
 
 #define VALUE_BYTES 24
-#define OWN_VARS    11 /* scratch, run, port, port2 … port9 */
+#define OWN_VARS    12 /* scratch, run, port, port1 … port9 */
 
 static bool var_is_own(const char *name)
 {
 	return strcmp(name, "scratch") == 0 || strcmp(name, "run") == 0 ||
 	       strcmp(name, "port") == 0 ||
-	       (strncmp(name, "port", 4) == 0 && name[4] >= '2' &&
+	       (strncmp(name, "port", 4) == 0 && name[4] >= '1' &&
 		name[4] <= '9' && !name[5]);
 }
 
@@ -39,14 +39,15 @@ static int vars_make(const struct options *options, struct session *session)
 			session->vars[count++] = given->vars[i];
 	session->vars[count++] = (struct variable){ .name = (char *)"scratch",
 						    .value = place->scratch };
-	session->vars[count++] = (struct variable){ .name = (char *)"run",
-						    .value = place->run_dir };
-	for (unsigned i = 1; i < 10; i++) {
-		char *name = session->values + (2 * i - 2) * VALUE_BYTES;
+	session->vars[count++] =
+		(struct variable){ .name = (char *)"run",
+				   .value = (char *)place->id };
+	for (unsigned i = 0; i < 10; i++) { /* ${port} is ${port1} */
+		char *name = session->values + 2 * i * VALUE_BYTES;
 		char *value = name + VALUE_BYTES;
 
-		snprintf(name, VALUE_BYTES, i == 1 ? "port" : "port%u", i);
-		snprintf(value, VALUE_BYTES, "%u", place->ports[i]);
+		snprintf(name, VALUE_BYTES, i ? "port%u" : "port", i);
+		snprintf(value, VALUE_BYTES, "%u", place->ports[i ? i : 1]);
 		session->vars[count++] =
 			(struct variable){ .name = name, .value = value };
 	}

@@ -1,11 +1,6 @@
 /* calls - calls of CALL seen while armed, as a number or, with /s, a rate. */
 #include "runner/oracles/oracle.h"
 
-static bool is_rate(const struct expect *expect)
-{
-	return strchr(oracle_value(expect), '/');
-}
-
 /* What the doors watched: from ready until the end. */
 static double watched_s(const struct evidence *evidence)
 {
@@ -31,9 +26,9 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 	if (evidence->unreachable || !evidence->processes_count)
 		return oracle_unknown(ret_finding,
 				      "we weren't in the target to count");
-	if (is_rate(expect) && seconds <= 0)
+	if (expect->per_second && seconds <= 0)
 		return oracle_unknown(ret_finding, "no time went by");
-	value = is_rate(expect) ? (double)count / seconds : (double)count;
+	value = expect->per_second ? (double)count / seconds : (double)count;
 	return oracle_answer(
 		ret_finding, oracle_compare(expect->op, value, expect->number),
 		words_say("%s%s of %s", oracle_op_words(expect->op),
@@ -51,7 +46,7 @@ static int tamper(const struct expect *expect, struct evidence *evidence)
 
 	if (id >= CALL_COUNT)
 		return -ENOTSUP;
-	if (is_rate(expect))
+	if (expect->per_second)
 		limit *= watched_s(evidence);
 	if (expect->op == OP_GE || expect->op == OP_GT)
 		evidence->calls[id] = 0;

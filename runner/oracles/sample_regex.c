@@ -167,24 +167,19 @@ static void alternatives(struct walk *walk)
 char *oracle_sample(const char *regex)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
-	int flags = REG_EXTENDED | REG_NEWLINE;
 	char *sample = NULL;
 	regex_t compiled;
 
 	if (!walk)
 		return NULL;
-	if (strncmp(regex, "(?i)", 4) == 0) {
-		regex += 4;
-		flags |= REG_ICASE;
-	}
-	walk->at = regex;
+	walk->at = strncmp(regex, "(?i)", 4) == 0 ? regex + 4 : regex;
 	while (*walk->at) { /* a stray `)` ends an alternative early */
 		alternatives(walk);
 		if (*walk->at == ')')
 			put(walk, *walk->at++);
 	}
 	walk->out[walk->n] = '\0';
-	if (regcomp(&compiled, regex, flags) == 0) {
+	if (expect_regcomp(regex, REG_NEWLINE, &compiled) == 0) {
 		if (regexec(&compiled, walk->out, 0, NULL, 0) == 0)
 			sample = strdup(walk->out);
 		regfree(&compiled);

@@ -28,16 +28,11 @@ static char *quote(const struct text *text, size_t at)
 static int regex_find(const char *regex, const struct text *text,
 		      size_t *ret_at)
 {
-	int flags = REG_EXTENDED | REG_NEWLINE;
 	regmatch_t match = { .rm_so = 0, .rm_eo = (regoff_t)text->count };
 	regex_t compiled;
 	int found;
 
-	if (strncmp(regex, "(?i)", 4) == 0) {
-		regex += 4;
-		flags |= REG_ICASE;
-	}
-	if (regcomp(&compiled, regex, flags) != 0)
+	if (expect_regcomp(regex, REG_NEWLINE, &compiled) != 0)
 		return -EINVAL;
 	found = regexec(&compiled, text->bytes, 1, &match, REG_STARTEND) == 0;
 	regfree(&compiled);
