@@ -107,6 +107,10 @@ const char *words_duration(uint64_t ns, char ret[WORDS_SHORT_MAX])
 	double value = (double)ns;
 	const char *name = "ns";
 
+	if (ns == 0) {
+		strcpy(ret, "0s");
+		return ret;
+	}
 	if (ns >= 120 * 1000000000ull) {
 		snprintf(ret, WORDS_SHORT_MAX, "%llum%02llus",
 			 (unsigned long long)(ns / 60000000000),
@@ -328,6 +332,7 @@ int words_write(const char *path, int (*write)(FILE *out, const void *what),
 
 static int json_put(FILE *out, const void *what)
 {
+	errno = 0;
 	if (json_dumpf(what, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER) < 0)
 		return errno ? -errno : -EIO;
 	return fputc('\n', out) == EOF ? -EIO : 0;
