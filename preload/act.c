@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "preload/around.h"
 #include "preload/guest.h"
 
 #define SLICE_NS 100000000ull
@@ -47,6 +48,11 @@ static bool interrupts(const struct flight *flight)
 	return false;
 }
 
+static bool is_cancelled(const struct flight *flight)
+{
+	return flight->regs && around_is_cancelled(flight->regs);
+}
+
 static long sleep_to(uint64_t at_ns)
 {
 	struct timespec at = { .tv_sec = (time_t)(at_ns / 1000000000u),
@@ -56,7 +62,7 @@ static long sleep_to(uint64_t at_ns)
 		    (long)&at, 0, 0, 0);
 }
 
-/* true: a signal handler interrupts the call. */
+/* true: a signal handler interrupts the call, or the thread is cancelled. */
 static bool delay(const struct flight *flight, uint64_t delay_ns)
 {
 	uint64_t now_ns = clock_ns(), end_ns = now_ns + delay_ns;
@@ -69,9 +75,10 @@ static bool delay(const struct flight *flight, uint64_t delay_ns)
 	while (now_ns < end_ns && lease_holds(guest_state, now_ns)) {
 		uint64_t left_ns = end_ns - now_ns;
 
-		if (sleep_to(now_ns +
-			     (left_ns < SLICE_NS ? left_ns : SLICE_NS)) &&
-		    interrupts(flight)) {
+		if (is_cancelled(flight) ||
+		    (sleep_to(now_ns +
+			      (left_ns < SLICE_NS ? left_ns : SLICE_NS)) &&
+		     interrupts(flight))) {
 			is_interrupted = true;
 			break;
 		}
@@ -93,7 +100,8 @@ static bool hang(const struct flight *flight)
 		    !PEEK(guest_state->armed) ||
 		    !(flight->hang_phases & (1u << phase)))
 			return false;
-		if (sleep_to(now_ns + SLICE_NS) && interrupts(flight))
+		if (is_cancelled(flight) ||
+		    (sleep_to(now_ns + SLICE_NS) && interrupts(flight)))
 			return true;
 	}
 }

@@ -1,26 +1,50 @@
 /* around.c - make a system call for the target from inside the hook. */
 #include "preload/around.h"
 
+#include <stdatomic.h>
+
 #include "core/sys.h"
+
+/* glibc's pthread->cancelhandling, nptl/descr.h: cancelled, and neither
+ * disabled nor exiting nor ended. */
+#define CANCEL_DISABLED 0x01
+#define CANCELED	0x08
+#define EXITING		0x10
+#define TERMINATED	0x20
 
 /* The funnel's arguments: the thread's cancel flags, then the call. */
 typedef long funnel_function(void *flags, long nr, long a, long b, long c,
 			     long d, long e, long f);
 
+/* site_amd64.S left the flags' address where the funnel would. */
+static void *cancel_flags(const struct site_regs *regs)
+{
+	return *(void **)(site_regs_sp(regs) + 8);
+}
+
+bool around_is_cancelled(const struct site_regs *regs)
+{
+	const unsigned mask = CANCEL_DISABLED | CANCELED | EXITING | TERMINATED;
+	const _Atomic unsigned *flags;
+
+	if (!regs->stub->cancel_by_pc)
+		return false;
+	flags = cancel_flags(regs);
+	return (atomic_load_explicit(flags, memory_order_relaxed) & mask) ==
+	       CANCELED;
+}
+
 long around_call(const struct site_regs *regs)
 {
 	const struct site_stub *stub = regs->stub;
 	funnel_function *funnel;
-	void *flags;
 
 	if (!stub->cancel_by_pc)
 		return sys6((long)regs->rax, (long)regs->rdi, (long)regs->rsi,
 			    (long)regs->rdx, (long)regs->r10, (long)regs->r8,
 			    (long)regs->r9);
-	/* site_amd64.S left the flags' address where the funnel would. */
-	flags = *(void **)(site_regs_sp(regs) + 8);
 	funnel = (funnel_function *)(uintptr_t)stub->syscall;
-	return funnel(flags, (long)regs->rax, (long)regs->rdi, (long)regs->rsi,
-		      (long)regs->rdx, (long)regs->r10, (long)regs->r8,
-		      (long)regs->r9);
+	return funnel(cancel_flags(regs), (long)regs->rax, (long)regs->rdi,
+		      (long)regs->rsi, (long)regs->rdx, (long)regs->r10,
+		      (long)regs->r8, (long)regs->r9);
 }

@@ -29,4 +29,11 @@
  * 256 bytes. */
 HIDDEN long around_call(const struct site_regs *regs);
 
+/* around_is_cancelled - is the thread cancelled, and waits only for us?
+ * For loops of the hook that sleep: glibc >= 2.41 leaves a thread alone that
+ * isn't in its funnel, so the hook must ask, each time that it has slept, and
+ * if so give the target -EINTR, which is where libc looks again.  Always false
+ * elsewhere: there the handler unwinds the hook itself.  Signal-safe. */
+HIDDEN bool around_is_cancelled(const struct site_regs *regs);
+
 #endif

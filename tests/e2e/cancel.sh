@@ -53,6 +53,20 @@ matrix() { # LIBC_DIR NAME
 			alike "$1" "$mode"
 	done
 }
+# The library as it is shipped: a delay or a hang doesn't keep a thread either,
+# and a call that is made and then fails can be cancelled while it blocks.
+shipped() { # TARGET NAME
+	local call fault
+	for call in read accept epoll_wait; do
+		for fault in delay=20s hang late=EINTR; do
+			[ "$call $fault" = "accept late=EINTR" ] &&
+				continue # no fault: the descriptor would leak
+			it "$2, $call $fault: a thread that blocks is cancelled" \
+				exits 0 "$MISHAP" run --run-dir "$T/runs" \
+				-f "$call $fault" --expect exit=0 -- "$1" "$call"
+		done
+	done
+}
 alike() {
 	under "$1" bare "$TARGETS/sites_kinds" >"$T/bare"
 	under "$1" "$2" "$TARGETS/sites_kinds" >"$T/with"
@@ -61,6 +75,8 @@ alike() {
 }
 
 matrix "" "glibc $(getconf GNU_LIBC_VERSION | cut -d' ' -f2)"
+
+shipped "$TARGETS/cancel_call" "this libc"
 
 other=${MISHAP_OTHER_LIBC:-}
 if [ -z "$other" ]; then
@@ -82,6 +98,10 @@ else
 	it "$name: all of its system calls are accounted for" \
 		env MISHAP_OTHER_LIBC="$other" "$ROOT/build/tests/test_sites_plan"
 	matrix "$other" "$name"
+	cc -O1 -fexceptions -D_GNU_SOURCE -pthread -o "$T/other_call" \
+		-Wl,--dynamic-linker="$other/ld-linux-x86-64.so.2" \
+		-Wl,-rpath,"$other:$T/support" "$ROOT/tests/targets/cancel_call.c"
+	shipped "$T/other_call" "$name"
 	hangs() {
 		says '^hung' under "$other" naive "$TARGETS/cancel_call" "$1"
 	}
