@@ -63,7 +63,7 @@ echo 'not a program' >plain
 refused "a target that can't be executed" \
 	'plain.*([Pp]ermission|not executable)' \
 	runs -f 'write fail=EIO' -- ./plain
-refused "no target at all" 'target|COMMAND' runs -f 'write fail=EIO'
+refused "no target at all" 'command after --' runs -f 'write fail=EIO'
 refused "an unknown option" 'frobnicate' runs --frobnicate -- true
 refused "a rule that isn't one" '^-f:1:' runs -f 'wriet fail=EIO' -- true
 it "a misspelt call is answered with the right one" \
@@ -83,14 +83,14 @@ as_nobody() {
 }
 if [ "$(id -u)" = 0 ]; then
 	mkdir -m 555 "$T/ro"
-	readonly_dir() {
+	readonly_dir() (
 		cd "$T/ro" || return 1
 		exits 2 as_nobody "$MISHAP" run -f 'write fail=EIO' \
 			--expect 'exit!=0' -- sort /dev/null >"$T/.ro" 2>&1
 		local rc=$?
 		cat "$T/.ro"
 		grep -q -- '--run-dir' "$T/.ro" && [ $rc = 0 ]
-	}
+	)
 	it "a read-only working directory: exit 2, and --run-dir is offered" \
 		readonly_dir
 	mkdir -m 700 "$T/closed"
@@ -99,12 +99,12 @@ if [ "$(id -u)" = 0 ]; then
 	mkdir "$T/in" && chmod 755 "$T/in" && echo secret >"$T/in/unreadable"
 	chmod 600 "$T/in/unreadable"
 	chown 65534 "$T/in"
-	unreadable() {
+	unreadable() (
 		cd "$T/in" || return 1
 		says 'unreadable' runs --sandbox -f 'read fail=EIO' -- \
 			cat unreadable &&
 			exits 2 runs --sandbox -f 'read fail=EIO' -- cat unreadable
-	}
+	)
 	it "an input that the sandbox's user can't read: exit 2, named" unreadable
 else
 	for what in "a read-only working directory" "a closed run directory" \
