@@ -120,11 +120,36 @@ static int shared_make(struct engine *engine)
 	return engine->env_target ? 0 : -ENOMEM;
 }
 
+/* What commands name by its whole path must be seen inside. */
+static void bound_add(const char *bound[SANDBOX_BOUND_MAX + 1], size_t *count,
+		      const struct strings *argv)
+{
+	for (size_t i = 0; i < argv->count && *count < SANDBOX_BOUND_MAX; i++)
+		if (argv->items[i][0] == '/' && access(argv->items[i], F_OK) == 0)
+			bound[(*count)++] = argv->items[i];
+}
+
+static void bound_all(const struct engine *engine,
+		      const char *bound[SANDBOX_BOUND_MAX + 1])
+{
+	const struct scenario *scenario = engine->scenario;
+	size_t count = 0;
+
+	bound[count++] = engine->library;
+	bound[count++] = engine->exe;
+	bound_add(bound, &count, &scenario->target.run);
+	for (size_t i = 0; i < scenario->workloads_count; i++)
+		bound_add(bound, &count, &scenario->workloads[i].run);
+	for (size_t i = 0; i < scenario->services_count; i++)
+		bound_add(bound, &count, &scenario->services[i].run);
+	bound[count] = NULL;
+}
+
 static int sandbox_make(struct engine *engine)
 {
 	const struct scenario *scenario = engine->scenario;
 	const struct options *options = engine->options;
-	const char *bound[] = { engine->library, engine->exe, NULL };
+	const char *bound[SANDBOX_BOUND_MAX + 1];
 	struct sandbox_input input = {
 		.cwd = engine->evidence->cwd,
 		.scratch = engine->evidence->scratch,
@@ -144,6 +169,7 @@ static int sandbox_make(struct engine *engine)
 				     "any file of this machine");
 		return 0;
 	}
+	bound_all(engine, bound);
 	tree_begin(&engine->tree);
 	error = sandbox_open(&input, &engine->sandbox, why);
 	if (error)

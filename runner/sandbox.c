@@ -310,6 +310,12 @@ pid_t sandbox_pid(const struct sandbox *sandbox)
 	return sandbox->pid;
 }
 
+void sandbox_ids(const struct sandbox *sandbox, uid_t *ret_uid, gid_t *ret_gid)
+{
+	*ret_uid = sandbox->uid;
+	*ret_gid = sandbox->gid;
+}
+
 int sandbox_enter(const struct sandbox *sandbox)
 {
 	return setns(sandbox->pidfd, sandbox->namespaces) != 0 ? -errno : 0;

@@ -7,7 +7,8 @@
  *    real files stay as they are, what the target left is seen through
  *    /proc/KEEPER/root until sandbox_close();
  *  - the run's scratch directory, writable for real;
- *  - everything else read-only;
+ *  - everything else read-only, and what the user inside can't pass (/root)
+ *    empty but for the working directory and the files that argv names;
  *  - no root: no_new_privs, no capabilities, and as root another user, see
  *    sandbox_user().
  * The keeper dies with the runner, and with it everything inside.
@@ -19,7 +20,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define SANDBOX_WHY_MAX 512
+#define SANDBOX_WHY_MAX	  512
+#define SANDBOX_BOUND_MAX 32
 
 struct sandbox; /* opaque */
 
@@ -27,8 +29,10 @@ struct sandbox_input {		  /* all borrowed, absolute */
 	const char *cwd;	  /* overlaid; not "/" */
 	const char *scratch;	  /* bound, writable; its owner is set */
 	const char *shared_dir;	  /* bound, writable; NULL: none */
-	const char *const *bound; /* seen though /tmp or /dev hides them;
-				     NULL-terminated, or NULL */
+	const char *const *bound; /* files and directories that are seen though
+				     /tmp, /dev or a closed directory hides
+				     them; NULL-terminated, SANDBOX_BOUND_MAX
+				     at most, or NULL */
 	char *const *argv; /* words that name files are inputs to be read */
 	const char *stdin_path; /* so is this; NULL: none */
 	bool no_network;	/* a loopback of its own, nothing else */
@@ -46,6 +50,8 @@ pid_t sandbox_pid(const struct sandbox *sandbox);
 /* sandbox_user - who the target is inside: ourselves; as root SUDO_UID and
  * SUDO_GID, else the owner of cwd, else 65534. */
 void sandbox_user(const char *cwd, uid_t *ret_uid, gid_t *ret_gid);
+
+void sandbox_ids(const struct sandbox *sandbox, uid_t *ret_uid, gid_t *ret_gid);
 
 /* In a child of ours, async-signal-safe.  enter: join the namespaces; only
  * children started after it are in the pid namespace.  drop: become the user

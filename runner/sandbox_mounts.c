@@ -15,7 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BOUND_MAX 8
+#define BOUND_MAX  SANDBOX_BOUND_MAX
+#define COVERS_MAX 8
 #define STAGE	  "/tmp"
 #define ROOT	  STAGE "/root"
 #define LOWER	  STAGE "/lower"
@@ -38,6 +39,8 @@
 struct trees { /* detached; -1: none */
 	int root, cwd, scratch, shared;
 	int bound[BOUND_MAX];
+	char covers[COVERS_MAX][PATH_MAX]; /* what we put over closed doors */
+	size_t covers_count;
 };
 
 static int mount_(const char *from, const char *to, const char *type,
@@ -262,6 +265,68 @@ static int overlay_owner(const struct keeper *keeper)
 	return 0;
 }
 
+static bool may_pass(const struct sandbox *sandbox, const struct stat *st)
+{
+	uid_t uid;
+	gid_t gid;
+
+	sandbox_ids(sandbox, &uid, &gid);
+	if (st->st_uid == uid)
+		return st->st_mode & S_IXUSR;
+	return st->st_mode & (st->st_gid == gid ? S_IXGRP : S_IXOTH);
+}
+
+/* Root may pass where the user inside can't, /root above all: the first such
+ * directory above `path` is covered by an empty one that lets it pass, and
+ * the path itself is put back below. */
+static int cover_make(const struct keeper *keeper, struct trees *trees,
+		      const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+	int error;
+
+	if (geteuid() != 0)
+		return 0;
+	for (const char *at = path + 1; (at = strchr(at, '/')) != NULL; at++) {
+		snprintf(part, sizeof(part), ROOT "%.*s", (int)(at - path),
+			 path);
+		if (stat(part, &st) != 0)
+			return 0; /* hidden: it will be made anew */
+		if (may_pass(keeper->sandbox, &st))
+			continue;
+		if (trees->covers_count == COVERS_MAX)
+			return -E2BIG;
+		error = mount_("mishap", part, "tmpfs", MS_NOSUID_ | MS_NODEV_,
+			       "mode=0755");
+		if (!error)
+			strcpy(trees->covers[trees->covers_count++], part);
+		return error;
+	}
+	return 0;
+}
+
+static int covers_make(const struct keeper *keeper, struct trees *trees,
+		       struct keeper_status *status)
+{
+	const struct sandbox_input *input = keeper->input;
+	int error = cover_make(keeper, trees, keeper->cwd);
+
+	status->step = KEEPER_BIND;
+	for (size_t i = 0; i < BOUND_MAX && trees->bound[i] >= 0 && !error; i++)
+		error = cover_make(keeper, trees, input->bound[i]);
+	return error;
+}
+
+static int covers_close(const struct trees *trees)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < trees->covers_count && !error; i++)
+		error = path_set_readonly(trees->covers[i]);
+	return error;
+}
+
 static int overlay_make(const struct keeper *keeper, const struct trees *trees,
 			struct keeper_status *status)
 {
@@ -295,6 +360,7 @@ static int bind_all(const struct keeper *keeper, const struct trees *trees,
 {
 	const struct sandbox_input *input = keeper->input;
 	char to[PATH_MAX];
+	struct stat st;
 	int error;
 
 	status->step = KEEPER_BIND;
@@ -314,7 +380,9 @@ static int bind_all(const struct keeper *keeper, const struct trees *trees,
 		inside(to, input->bound[i]);
 		if (access(to, F_OK) == 0)
 			continue;
-		error = place_make(to, false);
+		error = fstat(trees->bound[i], &st) != 0 ? -errno : 0;
+		if (!error)
+			error = place_make(to, S_ISDIR(st.st_mode));
 		if (!error)
 			error = tree_set(trees->bound[i], 0, MOUNT_ATTR_RDONLY,
 					 -1);
@@ -335,9 +403,9 @@ static int root_enter(struct keeper_status *status)
 
 void mounts_make(const struct keeper *keeper, struct keeper_status *status)
 {
-	struct trees trees = {
+	static struct trees trees = {
 		.root = -1, .cwd = -1, .scratch = -1, .shared = -1
-	};
+	}; /* static: large, and the keeper calls this once */
 	int error;
 
 	memset(trees.bound, -1, sizeof(trees.bound));
@@ -355,11 +423,15 @@ void mounts_make(const struct keeper *keeper, struct keeper_status *status)
 	if (!error)
 		error = tmp_make(status);
 	if (!error)
+		error = covers_make(keeper, &trees, status);
+	if (!error)
 		error = overlay_make(keeper, &trees, status);
 	if (!error)
 		error = bind_all(keeper, &trees, status);
 	if (!error)
 		error = path_set_readonly(ROOT "/dev");
+	if (!error)
+		error = covers_close(&trees);
 	if (!error)
 		error = root_enter(status);
 	umask(022);
