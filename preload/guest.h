@@ -111,6 +111,7 @@ HIDDEN uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
 /* Is it known already that none of the call's rules matches this fd? */
 HIDDEN bool object_excludes(unsigned id, int fd);
 HIDDEN void object_forget(int fd);
+HIDDEN void object_forget_all(void); /* in the child of a fork */
 HIDDEN void object_forget_range(unsigned first, unsigned last);
 HIDDEN void object_connects(int fd); /* connect(2): a client from now on */
 HIDDEN bool object_is_client(int fd);

@@ -15,16 +15,28 @@
 struct object {
 	_Atomic uint64_t key;
 	_Atomic uint64_t rules;
-	_Atomic uint8_t is_client;
+	_Atomic uint32_t client_in; /* the epoch in which it connected */
 };
 
 static struct object objects[GUEST_FDS_MAX];
+
+/* Counts forks above us.  A child's copies of memory and of open files may be
+ * of two moments, between which another thread made an fd mean something
+ * else: it starts with nothing remembered. */
+static uint32_t epoch = 1;
 
 static uint32_t phase_stamp(void)
 {
 	uint64_t began_ns = PEEK(guest_state->phase_ns);
 
-	return ((uint32_t)began_ns ^ PEEK(guest_state->phase) << 24) | 1;
+	return ((uint32_t)began_ns ^ PEEK(guest_state->phase) << 24 ^
+		epoch * 0x9e3779b9u) |
+	       1;
+}
+
+void object_forget_all(void)
+{
+	epoch++;
 }
 
 /* What was found out about an fd. */
@@ -87,7 +99,8 @@ static uint64_t rules_of(const struct look *look)
  * listener, or what one has accepted, is a server's. */
 bool object_is_client(int fd)
 {
-	if (fd >= 0 && fd < GUEST_FDS_MAX && PEEK(objects[fd].is_client))
+	if (fd >= 0 && fd < GUEST_FDS_MAX &&
+	    PEEK(objects[fd].client_in) == epoch)
 		return true;
 	return !side_is_server(fd);
 }
@@ -202,7 +215,7 @@ void object_forget(int fd)
 	while (!atomic_compare_exchange_weak(&object->key, &key,
 					     ((key >> 32) + 1) << 32))
 		;
-	atomic_store_explicit(&object->is_client, 0, memory_order_relaxed);
+	atomic_store_explicit(&object->client_in, 0, memory_order_relaxed);
 }
 
 void object_forget_range(unsigned first, unsigned last)
@@ -217,6 +230,6 @@ void object_connects(int fd)
 {
 	object_forget(fd);
 	if (fd >= 0 && fd < GUEST_FDS_MAX)
-		atomic_store_explicit(&objects[fd].is_client, 1,
+		atomic_store_explicit(&objects[fd].client_in, epoch,
 				      memory_order_relaxed);
 }

@@ -141,6 +141,7 @@ static void forked(uint64_t kind)
 	memset(thread, 0, sizeof(*thread));
 	thread->stream = path;
 	fdcount_forget_all();
+	object_forget_all();
 	slot = parent ? slot_claim(guest_state) : NULL;
 	if (slot) {
 		slot_fill(slot, path, PROCESS_CLAIMED);

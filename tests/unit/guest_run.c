@@ -18,36 +18,74 @@
 #include "tests/unit/guest_shared.h"
 
 static struct guest_file file;
+static atomic_bool done;
 static unsigned let_go_ms, phase_ms, phases = 1;
+
+/* What has been read from the ring, so that it never fills. */
+static struct event *events;
+static size_t events_count, events_room;
+static uint64_t events_lost;
+
+static void drain(void)
+{
+	struct event event;
+
+	while (ring_pop(&file.state->ring, false, &event, &events_lost) == 1) {
+		if (events_count == events_room) {
+			events_room = events_room ? 2 * events_room : 4096;
+			events = realloc(events, events_room * sizeof(event));
+		}
+		events[events_count++] = event;
+	}
+}
+
+/* Slots of those that are gone may be taken again. */
+static void release(void)
+{
+	for (unsigned i = 0; i < SHARED_PROCESSES_MAX; i++) {
+		struct process *process = &file.state->processes[i];
+
+		if (process->status == PROCESS_LIVE && kill(process->pid, 0) &&
+		    errno == ESRCH)
+			atomic_store(&process->status, PROCESS_DONE);
+	}
+}
 
 static void *beat(void *arg)
 {
 	uint64_t start_ns = guest_now_ns(), phase_ns = start_ns;
+	bool beating = true;
+	unsigned turns = 0;
 
-	for (;; usleep(10000)) {
+	for (; !done; usleep(2000)) {
 		uint64_t now_ns = guest_now_ns();
 
+		drain();
+		if (++turns % 16 == 0)
+			release();
 		if (let_go_ms && now_ns - start_ns > let_go_ms * 1000000ull) {
 			/* as the kernel does when the owner dies */
 			file.state->lease.__data.__lock |= 0x40000000;
-			return arg;
+			let_go_ms = 0;
+			beating = false;
 		}
-		atomic_store(&file.state->heartbeat_ns, now_ns);
+		if (beating)
+			atomic_store(&file.state->heartbeat_ns, now_ns);
 		if (phase_ms && now_ns - phase_ns > phase_ms * 1000000ull) {
 			phase_ns = now_ns;
 			guest_arm(&file, (file.state->phase + 1) % phases);
 		}
 	}
-	return NULL;
+	return arg;
 }
 
 static void say_books(FILE *out)
 {
 	const struct state *state = file.state;
-	struct event e;
-	uint64_t lost = 0;
 
-	while (ring_pop(&file.state->ring, true, &e, &lost) == 1) {
+	drain();
+	for (size_t i = 0; i < events_count; i++) {
+		const struct event e = events[i];
 		const char *error = e.error ? error_name(e.error) : "-";
 
 		fprintf(out,
@@ -84,7 +122,8 @@ static void say_books(FILE *out)
 		"books lapses=%llu unresolved=%llu lost=%llu waited=%llu "
 		"vfork=%llu processes_lost=%llu\n",
 		(unsigned long long)state->lapses,
-		(unsigned long long)state->unresolved, (unsigned long long)lost,
+		(unsigned long long)state->unresolved,
+		(unsigned long long)events_lost,
 		(unsigned long long)state->events_waited,
 		(unsigned long long)state->vfork_skipped,
 		(unsigned long long)state->processes_lost);
@@ -229,6 +268,8 @@ int main(int argc, char **argv)
 		launch(argv + optind, asked.library);
 	pthread_create(&beater, NULL, beat, NULL);
 	end = wait_for_all(pid);
+	done = true;
+	pthread_join(beater, NULL);
 	if (asked.out)
 		out = fopen(asked.out, "w");
 	say_books(out);
