@@ -341,7 +341,8 @@ static void sites_settle(struct site *sites, uint32_t count)
 			taken = sites[i].end;
 		}
 	}
-	qsort(sites, count, sizeof(*sites), site_order);
+	if (count)
+		qsort(sites, count, sizeof(*sites), site_order);
 }
 
 /* First sweep around every 0f 05, then judge: a later sweep may find a jump
@@ -373,7 +374,8 @@ static int classifier_run(struct classifier *c)
 			site_classify(c, f, &c->sites[c->count]);
 			c->count++;
 		}
-	qsort(c->sites, c->count, sizeof(*c->sites), site_order);
+	if (c->count)
+		qsort(c->sites, c->count, sizeof(*c->sites), site_order);
 	sites_settle(c->sites, c->count);
 	return 0;
 }

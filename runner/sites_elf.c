@@ -182,6 +182,13 @@ static void fde_landing(void *arg, uint64_t address)
 	image_mark(walk->image, walk->image->targets, address);
 }
 
+static void ranges_sort(struct ranges *ranges)
+{
+	if (ranges->count)
+		qsort(ranges->items, ranges->count, sizeof(*ranges->items),
+		      range_order);
+}
+
 static bool ranges_have(const struct ranges *ranges, size_t sorted,
 			uint64_t address)
 {
@@ -202,14 +209,15 @@ static bool ranges_have(const struct ranges *ranges, size_t sorted,
 static int image_read_symbols(struct image *image, struct ranges *ranges)
 {
 	const Elf64_Ehdr *h = image->header;
-	const Elf64_Shdr *s = (const void *)(image->map + h->e_shoff);
+	const Elf64_Shdr *s;
 	size_t fdes = ranges->count;
 	int r = 0;
 
-	qsort(ranges->items, fdes, sizeof(*ranges->items), range_order);
+	ranges_sort(ranges);
 	if (!h->e_shoff || h->e_shoff % 8 || h->e_shoff > image->bytes ||
 	    h->e_shnum > (image->bytes - h->e_shoff) / sizeof(*s))
 		return 0;
+	s = (const void *)(image->map + h->e_shoff);
 	for (unsigned i = 0; i < h->e_shnum && !r; i++) {
 		const Elf64_Sym *sym;
 
@@ -227,7 +235,7 @@ static int image_read_symbols(struct image *image, struct ranges *ranges)
 			if (type != STT_FUNC && type != STT_GNU_IFUNC)
 				continue;
 			image_mark(image, image->targets, sym->st_value);
-			if (!sym->st_size || end > image->text_end ||
+			if (end <= sym->st_value || end > image->text_end ||
 			    !image_has_text(image, sym->st_value))
 				continue;
 			if (!ranges_have(ranges, fdes, sym->st_value))
@@ -262,8 +270,7 @@ static int image_set_functions(struct image *image, struct ranges *ranges)
 	uint64_t at = image->text_start;
 	int r = 0;
 
-	qsort(ranges->items, ranges->count, sizeof(*ranges->items),
-	      range_order);
+	ranges_sort(ranges);
 	for (size_t i = 0; i < ranges->count && !r; i++) {
 		const struct image_function *f = &ranges->items[i];
 
