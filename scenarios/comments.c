@@ -17,6 +17,7 @@ struct comments {
 	struct comment *items;
 	size_t count;
 	uint32_t line; /* of the scan */
+	size_t next;   /* all before it are taken */
 	size_t scanned;
 };
 
@@ -116,7 +117,9 @@ static void attach_before(struct comments *c, struct node *node)
 	struct builder text = { .arena = c->arena };
 	size_t first = node->key ? node->key->raw_at : node->raw_at;
 
-	for (size_t i = 0; i < c->count; i++) {
+	while (c->next < c->count && c->items[c->next].taken)
+		c->next++;
+	for (size_t i = c->next; i < c->count; i++) {
 		struct comment *comment = &c->items[i];
 
 		if (comment->line >= entry_line(node))
@@ -137,9 +140,11 @@ static void attach_before(struct comments *c, struct node *node)
 
 static void attach_beside(struct comments *c, struct node *node)
 {
-	for (size_t i = 0; i < c->count; i++) {
+	for (size_t i = c->next; i < c->count; i++) {
 		struct comment *comment = &c->items[i];
 
+		if (comment->line > entry_line(node))
+			break;
 		if (comment->taken || comment->whole_line ||
 		    comment->line != entry_line(node))
 			continue;

@@ -41,6 +41,7 @@ struct diag {
 	struct diag_item *items;
 	size_t items_count;
 	size_t errors, warnings;
+	size_t replaced_bytes; /* by variables, in the whole scenario */
 };
 
 /* diag_source - make a text known; borrows bytes, copies name. */

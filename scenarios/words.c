@@ -158,6 +158,15 @@ const char *vars_replace(struct diag *diag, const struct scope *scope,
 			return NULL;
 		}
 	}
+	if (diag->replaced_bytes > REPLACED_BYTES_MAX)
+		return NULL; /* that was said */
+	diag->replaced_bytes += out.count;
+	if (diag->replaced_bytes > REPLACED_BYTES_MAX) {
+		diag_error(diag, mark, NULL,
+			   "variables make this scenario larger than %u bytes",
+			   REPLACED_BYTES_MAX);
+		return NULL;
+	}
 	*ret_n = out.count;
 	return out.bytes;
 }

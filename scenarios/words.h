@@ -11,6 +11,7 @@
 #include "scenarios/diag.h"
 
 #define WORDS_MAX 128
+#define REPLACED_BYTES_MAX (16u << 20) /* by variables, in one scenario */
 
 struct word {
 	const char *text; /* unquoted, variables put in */

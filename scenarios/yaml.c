@@ -11,6 +11,8 @@ struct tree {
 	yaml_parser_t parser;
 	size_t *lines; /* byte at which each line begins */
 	size_t lines_count;
+	yaml_mark_t last; /* of byte_at() */
+	size_t last_byte;
 	size_t nodes;
 	bool failed;
 };
@@ -32,26 +34,32 @@ static void lines_find(struct tree *tree)
 	}
 }
 
-/* libyaml counts characters; we need the byte. */
-static size_t byte_at(const struct tree *tree, const yaml_mark_t *mark)
+/* libyaml counts characters; we need the byte.  Marks mostly grow, so we go on
+ * from the last one: a file may be one line of a megabyte. */
+static size_t byte_at(struct tree *tree, const yaml_mark_t *mark)
 {
-	const char *bytes = tree->source->bytes;
-	size_t at = tree->source->count;
+	const struct source *source = tree->source;
 
 	if (mark->line >= tree->lines_count)
-		return at;
-	at = tree->lines[mark->line];
-	for (size_t i = 0; i < mark->column && at < tree->source->count; i++) {
+		return source->count;
+	if (mark->line != tree->last.line || mark->column < tree->last.column) {
+		tree->last = (yaml_mark_t){ .line = mark->line };
+		tree->last_byte = tree->lines[mark->line];
+	}
+	while (tree->last.column < mark->column &&
+	       tree->last_byte < source->count) {
 		uint32_t point;
 		size_t step =
-			utf8_next(bytes + at, tree->source->count - at, &point);
+			utf8_next(source->bytes + tree->last_byte,
+				  source->count - tree->last_byte, &point);
 
-		at += step ? step : 1;
+		tree->last_byte += step ? step : 1;
+		tree->last.column++;
 	}
-	return at;
+	return tree->last_byte;
 }
 
-static struct mark mark_of(const struct tree *tree, const yaml_mark_t *start,
+static struct mark mark_of(struct tree *tree, const yaml_mark_t *start,
 			   const yaml_mark_t *end)
 {
 	struct mark mark = { .file = tree->source->name,
