@@ -2,7 +2,7 @@
 # From the first instruction to the last descendant: what the engine starts,
 # sees, stops and leaves behind.
 . "$(dirname "$0")/lib.sh"
-. "$ROOT/tests/e2e/engine_lib.sh"
+. "$ROOT/tests/e2e/lone_user.inc"
 WORD=engine-$$
 never='write path=/no/such/place fail=EIO'
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Faults hold only while the runner lives and moves.
 . "$(dirname "$0")/lib.sh"
-. "$ROOT/tests/e2e/engine_lib.sh"
+. "$ROOT/tests/e2e/lone_user.inc"
 
 # Says "good" or "bad" with the time, for each write of its own.
 cat >writer.py <<'X'

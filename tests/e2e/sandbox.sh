@@ -1,7 +1,7 @@
 #!/bin/bash
 # Inside --sandbox a faulted target may do what it likes.
 . "$(dirname "$0")/lib.sh"
-. "$ROOT/tests/e2e/engine_lib.sh"
+. "$ROOT/tests/e2e/lone_user.inc"
 walled() { runs --sandbox -f 'fsync delay=1ms' "$@"; }
 
 # As ourselves: the user whom the tests are, without any right.

@@ -1,0 +1,184 @@
+/* The books: every event and every slot ends up in the evidence, once. */
+#include "tests/unit/test.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runner/clock.h"
+#include "runner/collect.h"
+
+static struct tree tree;
+static struct state *shared;
+static struct collect collect;
+
+static int set_up(void **state)
+{
+	(void)state;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	assert_int_equal(tree_open(&tree), 0);
+	return collect_open(shared, &tree, &collect);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	tree_close(&tree);
+	return munmap(shared, sizeof(*shared));
+}
+
+static void push(uint32_t index)
+{
+	struct event event = { .index = index, .time_ns = clock_now_ns() };
+
+	ring_push(&shared->ring, &event);
+}
+
+static void every_event_arrives_in_order(void **state)
+{
+	struct evidence evidence = { 0 };
+	const uint32_t count = 100000;
+
+	(void)state;
+	for (uint32_t i = 0; i < count; i++)
+		push(i);
+	collect_close(&collect, &evidence);
+	assert_int_equal(evidence.events_count, count);
+	assert_int_equal(evidence.events_lost, 0);
+	for (uint32_t i = 0; i < count; i++)
+		assert_int_equal(evidence.events[i].index, i);
+	free(evidence.events);
+}
+
+static void what_overran_the_ring_is_counted_as_lost(void **state)
+{
+	struct evidence evidence = { 0 };
+	const uint64_t count = 3 * SHARED_EVENTS;
+
+	(void)state;
+	for (uint64_t i = 0; i < count; i++)
+		push((uint32_t)i);
+	collect_close(&collect, &evidence);
+	assert_int_equal(evidence.events_count + evidence.events_lost, count);
+	free(evidence.events);
+}
+
+static void slot_fill(size_t i, uint32_t status, int32_t pid)
+{
+	struct process *process = &shared->processes[i];
+
+	atomic_store(&process->pid, pid);
+	atomic_store(&process->sites, SITES_PATCHED);
+	atomic_store(&process->sites_patched, 7);
+	atomic_store(&process->calls[CALL_write], 10);
+	atomic_store(&process->fired[0], 2);
+	atomic_store(&process->status, status);
+	process->born_ns = clock_now_ns();
+	strcpy(process->exe, "sort");
+}
+
+static void slots_are_summed_and_named(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	slot_fill(0, PROCESS_LIVE, 11);
+	slot_fill(1, PROCESS_DONE, 12);
+	slot_fill(2, PROCESS_CLAIMED, 13); /* it never got to be one */
+	atomic_store(&shared->fired[0], 4);
+	atomic_store(&shared->matched[0], 9);
+	atomic_store(&shared->lapses, 5);
+	atomic_store(&shared->unresolved, 6);
+	atomic_store(&shared->processes_lost, 8);
+	collect_close(&collect, &evidence);
+	assert_int_equal(evidence.processes_count, 2);
+	assert_int_equal(evidence.processes[0].pid, 11);
+	assert_int_equal(evidence.processes[0].sites_patched, 7);
+	assert_int_equal(evidence.processes[0].fired, 2);
+	assert_string_equal(evidence.processes[0].exe, "sort");
+	assert_int_equal(evidence.calls[CALL_write], 20);
+	assert_int_equal(evidence.fired[0], 4);
+	assert_int_equal(evidence.matched[0], 9);
+	assert_int_equal(evidence.lapses, 5);
+	assert_int_equal(evidence.unresolved, 6);
+	assert_int_equal(evidence.processes_lost, 8);
+	free(evidence.processes);
+}
+
+static void an_exec_that_never_checked_in_is_lost(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	slot_fill(0, PROCESS_EXECING, 21);
+	slot_fill(1, PROCESS_LIVE, 22);
+	collect_close(&collect, &evidence);
+	assert_int_equal(evidence.processes[0].status, PROCESS_LOST);
+	assert_int_equal(evidence.processes[1].status, PROCESS_DONE);
+	free(evidence.processes);
+}
+
+/* A table that runs full is cleared of the dead, and nothing is forgotten. */
+static void the_slots_of_the_dead_are_given_back(void **state)
+{
+	struct evidence evidence = { 0 };
+	unsigned free_count = 0;
+
+	(void)state;
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++) {
+		/* Nobody in our tree sees itself as such a pid. */
+		slot_fill(i, PROCESS_LIVE, 50000000 + (int32_t)i);
+		shared->processes[i].born_ns = 0;
+	}
+	for (int n = 0; n < 500 && !free_count; n++) {
+		clock_sleep_until(clock_now_ns() + 10 * NS_PER_MS);
+		free_count = atomic_load(&shared->processes[0].status) ==
+			     PROCESS_FREE;
+	}
+	assert_true(free_count);
+	clock_sleep_until(clock_now_ns() + 100 * NS_PER_MS);
+	assert_int_equal(atomic_load(&shared->processes[0].calls[CALL_write]),
+			 0);
+	slot_fill(0, PROCESS_LIVE, 99);
+	collect_close(&collect, &evidence);
+	assert_int_equal(evidence.processes_count, SHARED_PROCESSES_MAX + 1);
+	assert_int_equal(evidence.calls[CALL_write],
+			 10 * (SHARED_PROCESSES_MAX + 1));
+	free(evidence.processes);
+}
+
+static void the_slots_of_the_living_are_not(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	/* Young ones are left alone: their process may just not be seen yet. */
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
+		slot_fill(i, PROCESS_LIVE, 50000000 + (int32_t)i);
+	clock_sleep_until(clock_now_ns() + 300 * NS_PER_MS);
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
+		assert_int_equal(atomic_load(&shared->processes[i].status),
+				 PROCESS_LIVE);
+	collect_close(&collect, &evidence);
+	free(evidence.processes);
+}
+
+int main(void)
+{
+#define BOOKS(sentence)                                                        \
+	cmocka_unit_test_setup_teardown(sentence, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		BOOKS(every_event_arrives_in_order),
+		BOOKS(what_overran_the_ring_is_counted_as_lost),
+		BOOKS(slots_are_summed_and_named),
+		BOOKS(an_exec_that_never_checked_in_is_lost),
+		BOOKS(the_slots_of_the_dead_are_given_back),
+		BOOKS(the_slots_of_the_living_are_not),
+	};
+
+	return TESTS_RUN(tests);
+}
