@@ -89,7 +89,7 @@ static uint64_t rule_plain(const struct rule *rule)
 	const struct cfi_rule *cfi = &rule->cfi;
 
 	if (rule->place.own || rule->place.passing || cfi->ra_off != -8 ||
-	    (cfi->cfa != CFA_RSP && cfi->cfa != CFA_RBP) ||
+	    cfi->exact || (cfi->cfa != CFA_RSP && cfi->cfa != CFA_RBP) ||
 	    (cfi->bp != BP_SAME && cfi->bp != BP_AT_CFA) ||
 	    cfi->bp_off != (int16_t)cfi->bp_off)
 		return 0;
@@ -133,8 +133,8 @@ static void rule_get(uint64_t pc, union rule_words *ret)
 
 /* One walk: the registers of the frame that it has come to. */
 struct walk {
-	uint64_t pc, sp, bp;
-	bool bp_lost;
+	uint64_t pc, sp, bp, bx;
+	bool bp_lost, bx_lost;
 	bool own_stack; /* still on the stack where it began */
 	bool ended;
 	unsigned steps;
@@ -177,14 +177,15 @@ static void walk_rule(struct walk *walk, union rule_words *ret)
  * kernel left it (arch/x86/include/uapi/asm/ucontext.h, sigcontext.h). */
 static bool step_signal(struct walk *walk)
 {
-	enum { UC_RBP = 120, UC_RSP = 160, UC_RIP = 168 };
+	enum { UC_RBP = 120, UC_RBX = 128, UC_RSP = 160, UC_RIP = 168 };
 	uint64_t sp = walk->sp;
 
 	if (!stack_range_read(&walk->range, sp + UC_RBP, &walk->bp) ||
+	    !stack_range_read(&walk->range, sp + UC_RBX, &walk->bx) ||
 	    !stack_range_read(&walk->range, sp + UC_RSP, &walk->sp) ||
 	    !stack_range_read(&walk->range, sp + UC_RIP, &walk->pc))
 		return false;
-	walk->bp_lost = false;
+	walk->bp_lost = walk->bx_lost = false;
 	if (walk->sp > sp && walk->sp - sp < STACK_FRAME_BYTES_MAX)
 		return walk->pc != 0;
 	/* The handler had a stack of its own. */
@@ -207,6 +208,10 @@ static bool frame_address(struct walk *walk, const struct cfi_rule *cfi,
 		if (walk->bp_lost)
 			return false;
 		base = walk->bp;
+	} else if (cfi->cfa == CFA_RBX) {
+		if (walk->bx_lost)
+			return false;
+		base = walk->bx;
 	}
 	cfa = base + (uint64_t)(int64_t)cfi->cfa_off;
 	if (cfi->cfa == CFA_AT_RSP || cfi->cfa == CFA_AT_RBP) {
@@ -216,6 +221,27 @@ static bool frame_address(struct walk *walk, const struct cfi_rule *cfi,
 	}
 	*ret_cfa = cfa;
 	return cfa > walk->sp && cfa - walk->sp <= STACK_FRAME_BYTES_MAX;
+}
+
+/* The caller's rbp and rbx; where they can't be had that is remembered, and
+ * matters only to a frame that needs them. */
+static void step_saved(struct walk *walk, const struct cfi_rule *cfi,
+		       uint64_t cfa)
+{
+	uint64_t at = cfi->bp == BP_AT_CFA ? cfa : walk->bp;
+
+	if (cfi->bx_off == CFI_BX_LOST)
+		walk->bx_lost = true;
+	else if (cfi->bx_off != CFI_BX_SAME)
+		walk->bx_lost = !stack_range_read(
+			&walk->range, cfa + (uint64_t)(int64_t)cfi->bx_off,
+			&walk->bx);
+	if (cfi->bp == BP_LOST || (cfi->bp == BP_AT_BP && walk->bp_lost))
+		walk->bp_lost = true;
+	else if (cfi->bp != BP_SAME)
+		walk->bp_lost = !stack_range_read(
+			&walk->range, at + (uint64_t)(int64_t)cfi->bp_off,
+			&walk->bp);
 }
 
 /* To the caller's frame; false: there is none that we could find. */
@@ -229,21 +255,9 @@ static bool step(struct walk *walk, const struct cfi_rule *cfi)
 	    !stack_range_read(&walk->range,
 			      cfa + (uint64_t)(int64_t)cfi->ra_off, &ra))
 		return false;
-	if (cfi->bp == BP_AT_CFA || cfi->bp == BP_AT_BP) {
-		uint64_t at = cfi->bp == BP_AT_CFA ? cfa : walk->bp;
-
-		if ((cfi->bp == BP_AT_BP && walk->bp_lost) ||
-		    !stack_range_read(&walk->range,
-				      at + (uint64_t)(int64_t)cfi->bp_off,
-				      &walk->bp))
-			walk->bp_lost = true;
-		else
-			walk->bp_lost = false;
-	} else if (cfi->bp == BP_LOST) {
-		walk->bp_lost = true;
-	}
+	step_saved(walk, cfi, cfa);
 	walk->sp = cfa;
-	walk->pc = ra - 1; /* inside the call instruction */
+	walk->pc = cfi->exact ? ra : ra - 1; /* inside the call instruction */
 	return ra != 0;
 }
 
@@ -253,6 +267,7 @@ static void walk_begin(struct walk *walk, uint64_t pc, uint64_t sp, uint64_t bp)
 	walk->sp = sp;
 	walk->bp = bp;
 	walk->bp_lost = false;
+	walk->bx_lost = true; /* nobody told us */
 	walk->own_stack = true;
 	walk->ended = false;
 	walk->range = walk->kept = stack_range_at(sp);
@@ -327,6 +342,7 @@ static unsigned walk_plain(struct walk *walk, struct stack_frame *ret_frames,
 	walk->pc = pc;
 	walk->sp = sp;
 	walk->bp = bp;
+	walk->bx_lost |= n > 0;
 	walk->ended = pc == (uint64_t)-1; /* it returns to 0: the outermost */
 	return n;
 }

@@ -3,7 +3,12 @@
 
 #include "preload/stack_bytes.h"
 
-enum { REG_RBP = 6, REG_RSP = 7, REG_RA = 16 }; /* AMD64 ABI, figure 3.36 */
+enum {
+	REG_RBX = 3,
+	REG_RBP = 6,
+	REG_RSP = 7,
+	REG_RA = 16
+}; /* AMD64 ABI, figure 3.36 */
 
 enum { /* DWARF 4, 7.6 and 7.7; LSB 10.5.1 */
        OP_DEREF = 0x06,
@@ -98,7 +103,7 @@ struct row {
 	uint8_t cfa, bp;
 	bool ra_lost; /* undefined or moved: nobody called us */
 	bool other;   /* depends on what we don't follow */
-	int32_t cfa_off, cfa_add, bp_off, ra_off;
+	int32_t cfa_off, cfa_add, bp_off, ra_off, bx_off;
 };
 
 struct cie {
@@ -136,6 +141,7 @@ static void cfa_is(struct row *row, uint64_t reg)
 {
 	row->cfa = reg == REG_RSP   ? CFA_RSP
 		   : reg == REG_RBP ? CFA_RBP
+		   : reg == REG_RBX ? CFA_RBX
 				    : CFA_STOP;
 	row->cfa_add = 0;
 }
@@ -145,6 +151,8 @@ static void saved_at_cfa(struct row *row, uint64_t reg, int64_t off)
 	if (reg == REG_RBP) {
 		row->bp = BP_AT_CFA;
 		row->bp_off = narrow(row, off);
+	} else if (reg == REG_RBX) {
+		row->bx_off = off == (int16_t)off ? (int32_t)off : CFI_BX_LOST;
 	} else if (reg == REG_RA) {
 		row->ra_off = narrow(row, off);
 		row->ra_lost = false;
@@ -157,6 +165,8 @@ static void lost(struct row *row, uint64_t reg)
 {
 	if (reg == REG_RBP)
 		row->bp = BP_LOST;
+	else if (reg == REG_RBX)
+		row->bx_off = CFI_BX_LOST;
 	else if (reg == REG_RA)
 		row->ra_lost = true;
 	else if (reg == REG_RSP)
@@ -168,6 +178,8 @@ static void restored(struct machine *m, uint64_t reg)
 	if (reg == REG_RBP) {
 		m->now.bp = m->initial.bp;
 		m->now.bp_off = m->initial.bp_off;
+	} else if (reg == REG_RBX) {
+		m->now.bx_off = m->initial.bx_off;
 	} else if (reg == REG_RA) {
 		m->now.ra_lost = m->initial.ra_lost;
 		m->now.ra_off = m->initial.ra_off;
@@ -204,8 +216,10 @@ static void cfa_expression(struct machine *m)
 	if (!block.bad && block.at < block.end) {
 		if (take(&block, 1) != OP_DEREF)
 			block.bad = true;
-		else if (m->now.cfa != CFA_STOP)
-			m->now.cfa += CFA_AT_RSP - CFA_RSP;
+		else
+			m->now.cfa = m->now.cfa == CFA_RSP   ? CFA_AT_RSP
+				     : m->now.cfa == CFA_RBP ? CFA_AT_RBP
+							     : CFA_STOP;
 	}
 	if (!block.bad && block.at < block.end) {
 		if (take(&block, 1) != OP_PLUS_UCONST)
@@ -304,8 +318,11 @@ static void run_one(struct machine *m, uint8_t op)
 		lost(&m->now, take_uleb(&m->c));
 		break;
 	case CFA_same_value:
-		if (take_uleb(&m->c) == REG_RBP)
+		reg = take_uleb(&m->c);
+		if (reg == REG_RBP)
 			m->now.bp = BP_SAME;
+		else if (reg == REG_RBX)
+			m->now.bx_off = CFI_BX_SAME;
 		break;
 	case CFA_register:
 		lost(&m->now, take_uleb(&m->c));
@@ -485,6 +502,10 @@ static const uint8_t *fde_search(const struct cfi_span *span,
 				 (uint64_t)(int32_t)take(&c, 4));
 }
 
+/* The kernel's signal frame is known by where it says that rsp is: in struct
+ * ucontext.  Other frames with the letter S are what they say. */
+#define UC_RSP 160
+
 static struct cfi_rule row_rule(const struct row *row)
 {
 	struct cfi_rule rule = { .cfa = CFA_STOP };
@@ -498,6 +519,7 @@ static struct cfi_rule row_rule(const struct row *row)
 	rule.cfa_add = (int16_t)row->cfa_add;
 	rule.bp_off = row->bp_off;
 	rule.ra_off = (int16_t)row->ra_off;
+	rule.bx_off = (int16_t)row->bx_off;
 	return rule;
 }
 
@@ -522,10 +544,6 @@ bool cfi_find(const struct cfi_span *span, const uint8_t *hdr, uint64_t pc,
 		take_block(&c);
 	if (c.bad || pc < start || pc - start >= bytes)
 		return false;
-	if (cie.signal) {
-		*ret_rule = (struct cfi_rule){ .cfa = CFA_SIGNAL };
-		return true;
-	}
 	m.cie = &cie;
 	m.hdr = hdr;
 	m.at = start;
@@ -538,6 +556,11 @@ bool cfi_find(const struct cfi_span *span, const uint8_t *hdr, uint64_t pc,
 	m.at = start;
 	if (!run(&m, c))
 		return false;
+	if (cie.signal && m.now.cfa == CFA_AT_RSP && m.now.cfa_off == UC_RSP) {
+		*ret_rule = (struct cfi_rule){ .cfa = CFA_SIGNAL };
+		return true;
+	}
 	*ret_rule = row_rule(&m.now);
+	ret_rule->exact = cie.signal;
 	return true;
 }

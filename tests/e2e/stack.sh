@@ -82,6 +82,17 @@ named() {
 it "a fault's site is told by function, file and line" \
 	says 'write EIO at write_all \(.*stack_writer.c:[0-9]+\) < save' named
 
+handled() {
+	rm -rf runs
+	mishap_run -f 'read path=/dev/zero delay=300ms' \
+		-f 'write path=**/handled fail=EIO' --expect 'exit==9' -- \
+		"$TARGETS/stack_handler" handled
+	jq -r '.expectations[].site' runs/*/report.json | grep -E \
+		'at handler_writes \(.*stack_handler.c:[0-9]+\) < waits < main$'
+}
+it "a signal handler's stack goes on through the hook that it interrupted" \
+	handled
+
 hashes() {
 	jq -r '.stacks[].hash' runs/*/stacks.json | sort | uniq -c
 }

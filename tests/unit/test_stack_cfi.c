@@ -250,15 +250,34 @@ static void a_lost_rbp_is_said(void **state)
 	assert_int_equal(rule.bp, BP_LOST);
 }
 
-static void a_signal_frame_is_known_by_its_letter(void **state)
+/* As libc's __restore_rt says it: CFA = *(rsp + 160). */
+static void the_kernels_signal_frame_is_known(void **state)
 {
 	struct cfi_rule rule;
 	struct table t;
 
 	(void)state;
 	table_begin_as(&t, "zRS");
+	put_all(&t, BYTES(0x0f, 4, 0x77, 0xa0, 0x01, 0x06));
 	assert_true(look(&t, 1, &rule));
 	assert_int_equal(rule.cfa, CFA_SIGNAL);
+}
+
+/* As our site_amd64.S says it: a frame that was pushed at an instruction. */
+static void another_signal_frame_is_what_it_says(void **state)
+{
+	struct cfi_rule rule;
+	struct table t;
+
+	(void)state;
+	table_begin_as(&t, "zRS");
+	put_all(&t, BYTES(0x0c, 3, 0x80, 2, 0x90, 17, 0x83, 20));
+	assert_true(look(&t, 1, &rule));
+	assert_int_equal(rule.cfa, CFA_RBX);
+	assert_int_equal(rule.cfa_off, 256);
+	assert_int_equal(rule.ra_off, -136);
+	assert_int_equal(rule.bx_off, -160);
+	assert_true(rule.exact);
 }
 
 /* Instructions of no meaning, a stack of states that runs over or under. */
@@ -357,7 +376,8 @@ int main(void)
 		cmocka_unit_test(a_realigned_frame_is_followed),
 		cmocka_unit_test(what_is_not_followed_stops),
 		cmocka_unit_test(a_lost_rbp_is_said),
-		cmocka_unit_test(a_signal_frame_is_known_by_its_letter),
+		cmocka_unit_test(the_kernels_signal_frame_is_known),
+		cmocka_unit_test(another_signal_frame_is_what_it_says),
 		cmocka_unit_test(nonsense_has_no_rule),
 		cmocka_unit_test(
 			a_table_cut_anywhere_is_read_within_its_bounds),
