@@ -63,7 +63,7 @@ echo 'not a program' >plain
 refused "a target that can't be executed" \
 	'plain.*([Pp]ermission|not executable)' \
 	runs -f 'write fail=EIO' -- ./plain
-refused "no target at all" 'command after --' runs -f 'write fail=EIO'
+refused "no target at all" 'a scenario file' runs -f 'write fail=EIO'
 refused "an unknown option" 'frobnicate' runs --frobnicate -- true
 refused "a rule that isn't one" '^-f:1:' runs -f 'wriet fail=EIO' -- true
 it "a misspelt call is answered with the right one" \
