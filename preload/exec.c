@@ -189,6 +189,13 @@ static char *const *environ_repair(char *const *env)
 	return copy;
 }
 
+static long exec_make(const struct site_regs *regs)
+{
+	return sys6((long)regs->rax, (long)regs->rdi, (long)regs->rsi,
+		    (long)regs->rdx, (long)regs->r10, (long)regs->r8,
+		    (long)regs->r9);
+}
+
 long exec_call(struct site_regs *regs)
 {
 	bool is_at = regs->rax == SYS_execveat;
@@ -201,9 +208,11 @@ long exec_call(struct site_regs *regs)
 		process = process_exec_begins();
 		*env = (uint64_t)environ_repair((char *const *)was);
 	}
-	ret = sys6((long)regs->rax, (long)regs->rdi, (long)regs->rsi,
-		   (long)regs->rdx, (long)regs->r10, (long)regs->r8,
-		   (long)regs->r9);
+	ret = exec_make(regs);
+	if (ret == -E2BIG && *env != was) { /* better without us than not */
+		*env = was;
+		ret = exec_make(regs);
+	}
 	*env = was;
 	process_exec_failed(process);
 	return ret;

@@ -89,3 +89,32 @@ order() { # a list of the user's own stays as it is, ours comes behind it
 	grep -qx "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libm.so.6:$ROOT/build/libmishap.so" said
 }
 it "the user's own LD_PRELOAD is kept, before ours" order
+
+cat >large.py <<'END'
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_STACK, (1 << 19, 1 << 19)) # execve(2)
+def fits(n):
+    pid = os.fork()
+    if pid == 0:
+        env = {"A": "a" * (n // 2), "B": "b" * (n - n // 2)}
+        try:
+            os.execve("/bin/true", ["true"], env)
+        except OSError:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+if len(sys.argv) > 1:
+    sys.exit(0 if fits(int(sys.argv[1])) else 1)
+low, high = 1000, 1 << 20
+while high - low > 1:
+    middle = (low + high) // 2
+    low, high = (middle, high) if fits(middle) else (low, middle)
+print(low)
+END
+full() { # an environment that just fits, without a byte of ours
+	local n
+	n=$(/usr/bin/python3 large.py)
+	echo "$n bytes fit"
+	[ "$n" -gt 10000 ] && run -q -- /usr/bin/python3 large.py "$n" &&
+		exits 1 run -q -- /usr/bin/python3 large.py $((n + 1))
+}
+it "an environment that has no room for us is passed on as it is" full
