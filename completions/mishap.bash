@@ -1,0 +1,80 @@
+# bash completion for mishap(1).
+_mishap() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local commands="run replay report halt check explain fmt list doctor"
+	local command=${COMP_WORDS[1]} common run_dir=.mishap/runs i
+
+	COMPREPLY=()
+	if [ "$COMP_CWORD" = 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"$commands --help --version" -- "$cur")
+		return
+	fi
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--) # the target's own command line
+			compopt -o default
+			[ "$i" = $((COMP_CWORD - 1)) ] &&
+				mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+			return
+			;;
+		--run-dir) run_dir=${COMP_WORDS[i + 1]} ;;
+		esac
+	done
+	case $prev in
+	--json | --junit | --events | --run-dir)
+		compopt -o default
+		return
+		;;
+	--color)
+		mapfile -t COMPREPLY < <(compgen -W "always never auto" -- "$cur")
+		return
+		;;
+	--limit)
+		compopt -o nospace
+		mapfile -t COMPREPLY < <(compgen -W "time= faults= rss=" -- "$cur")
+		return
+		;;
+	-f | --fault | -e | --expect | --phase | --var | --seed | --repeat | --timeout)
+		return
+		;;
+	esac
+	common="--run-dir --json --junit --events --color --quiet --verbose --help"
+	case $command in
+	run)
+		case $cur in
+		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --phase --expect
+			--var --seed --repeat --timeout --limit --sandbox
+			--no-network --keep-scratch $common --" -- "$cur") ;;
+		*)
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$cur"
+				compgen -d -- "$cur")
+			;;
+		esac
+		;;
+	replay | report)
+		case $cur in
+		-*) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
+		*) mapfile -t COMPREPLY < <(compgen -W \
+			"last $(ls "$run_dir" 2>/dev/null)" -- "$cur") ;;
+		esac
+		;;
+	halt) mapfile -t COMPREPLY < <(compgen -W "--json --quiet --help" -- "$cur") ;;
+	doctor) mapfile -t COMPREPLY < <(compgen -W "--json --help" -- "$cur") ;;
+	list) mapfile -t COMPREPLY < <(compgen -W "calls families faults
+		expectations scenarios --json --docs --help" -- "$cur") ;;
+	check | explain | fmt)
+		case $cur in
+		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --expect --phase
+			--var --help" -- "$cur") ;;
+		*)
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$cur"
+				compgen -d -- "$cur")
+			;;
+		esac
+		;;
+	esac
+}
+complete -F _mishap mishap
