@@ -137,10 +137,6 @@ static void check_expect(struct load *load, const struct expect *expect)
 	else if (expect->subject == EXPECT_workload)
 		check_named(load, expect, s->workloads, s->workloads_count,
 			    sizeof(*s->workloads), "workload");
-	else if (expect->subject == EXPECT_ledger && !s->workloads_count)
-		diag_error(&load->diag, expect->mark, NULL,
-			   "'ledger' has nothing to judge: there is no "
-			   "workload");
 }
 
 /* A rule that another one always comes before would end every run
