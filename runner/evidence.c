@@ -25,6 +25,7 @@ void evidence_free(struct evidence *evidence)
 		text_free(&evidence->workload_outs[i]);
 	free(evidence->workload_outs);
 	free(evidence->samples);
+	text_free(&evidence->ledger);
 	text_free(&evidence->out);
 	text_free(&evidence->err);
 	for (size_t i = 0; i < evidence->files_count; i++)
@@ -145,6 +146,7 @@ int evidence_copy(const struct evidence *evidence,
 	to->ready_why = copy_string(&copy, evidence->ready_why);
 	to->unreachable = copy_string(&copy, evidence->unreachable);
 	to->aborted = copy_string(&copy, evidence->aborted);
+	to->ledger = copy_text(&copy, &evidence->ledger);
 	to->out = copy_text(&copy, &evidence->out);
 	to->err = copy_text(&copy, &evidence->err);
 	to->crashes = copy_bytes(&copy, evidence->crashes,

@@ -402,6 +402,7 @@ static void io_evidence(struct io *io, struct evidence *evidence)
 		 sizeof(*evidence->phases), io_phase);
 	io_object(io, "at_ready", &evidence->at_ready, io_growth);
 	io_object(io, "at_end", &evidence->at_end, io_growth);
+	io_object(io, "ledger", &evidence->ledger, io_text);
 	io_object(io, "out", &evidence->out, io_text);
 	io_object(io, "err", &evidence->err, io_text);
 	LIST(io, evidence, files, &evidence->files_count, io_file);
@@ -495,15 +496,20 @@ static int texts_each(struct evidence *evidence, const char *run_dir, bool load)
 				   : 0;
 	int error = 0;
 
-	for (size_t i = 0; i < workloads + 2 && !error; i++) {
+	for (size_t i = 0; i < workloads + 3 && !error; i++) {
 		struct text *text = i == 0   ? &evidence->out
 				    : i == 1 ? &evidence->err
-					     : &evidence->workload_outs[i - 2];
+				    : i == 2 ? &evidence->ledger
+					     : &evidence->workload_outs[i - 3];
+		static const char *const ours[] = { "stdout", "stderr",
+						    "ledger" };
 		char name[40];
 
-		snprintf(name, sizeof(name), "workload%zu.stdout", i - 2);
-		if (i < 2)
-			strcpy(name, i ? "stderr" : "stdout");
+		if (i < 3)
+			strcpy(name, ours[i]);
+		else
+			snprintf(name, sizeof(name), "workload%zu.stdout",
+				 i - 3);
 		error = load ? text_load(run_dir, name, text)
 			     : text_save(run_dir, name, text);
 	}

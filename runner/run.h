@@ -143,6 +143,7 @@ struct evidence {
 	size_t crashes_count;
 	struct ending *workloads; /* by scenario order; NULL: none ran */
 	struct text *workload_outs; /* their stdout, by scenario order */
+	struct text ledger; /* what they wrote to MISHAP_LEDGER_FD */
 	struct sample *samples;
 	size_t samples_count;
 	struct phase_seen phases[PLAN_PHASES_MAX];

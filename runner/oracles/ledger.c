@@ -1,7 +1,8 @@
 /* ledger - records that were acknowledged are there afterwards, once, with the
  * value that was acknowledged; nothing is there that nobody asked for.
  *
- * Writers (workloads and target, on standard output) say, a line each:
+ * Writers (workloads on standard output or MISHAP_LEDGER_FD, the target on
+ * standard output) say, a line each:
  *   invoke STREAM ID [VALUE]   it is about to be asked for
  *   ack    STREAM ID [VALUE]   it is safe, somebody was told so
  *   fail   STREAM ID [VALUE]   it is known not to have been done
@@ -134,7 +135,12 @@ static int writers_read(const struct evidence *evidence, struct rows *rows)
 				   : 0;
 	int error = 0;
 
-	if (evidence->out.bytes)
+	rows->truncated = evidence->ledger.truncated;
+	if (evidence->ledger.bytes)
+		error = stream_read(rows, evidence->ledger.bytes,
+				    evidence->ledger.count,
+				    evidence->ledger.truncated, false);
+	if (!error && evidence->out.bytes)
 		error = stream_read(rows, evidence->out.bytes,
 				    evidence->out.count,
 				    evidence->out.truncated, false);
@@ -323,6 +329,19 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 
 static int after(const struct expect *expect, struct evidence *evidence)
 {
+	_cleanup_words_ char *path = words_say("%s/ledger", evidence->run_dir);
+	struct text *ledger = &evidence->ledger;
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	if (!ledger->bytes) {
+		error = words_read(path, ORACLE_READER_BYTES, &ledger->bytes,
+				   &ledger->count);
+		if (error == -ENOMEM)
+			return error;
+		ledger->truncated = error == -EFBIG;
+	}
 	return oracle_command_run(expect, evidence, ORACLE_READER_BYTES);
 }
 

@@ -108,6 +108,15 @@ it "a lost record is found" exits 1 runs -f 'read path=**/in delay=1ms nth=1' \
 it "all there is all right" exits 0 runs -f 'read path=**/in delay=1ms nth=1' \
 	--expect 'ledger sh -c "echo present s 1; echo done" == strict' -- \
 	sh -c 'sort in >/dev/null; echo ack s 1'
+cat >ledger.yaml <<'Y'
+version: 1
+name: a ledger by its own fd
+target: {run: [sort, -o, out, in]}
+workload: [{name: w, run: [sh, -c, 'echo ack s 7 >&"$MISHAP_LEDGER_FD"']}]
+faults: ["read path=**/in delay=1ms nth=1"]
+expect: ['ledger echo done == strict']
+Y
+it "a workload keeps it on MISHAP_LEDGER_FD" says '1 lost' runs ledger.yaml
 it "an expectation that can't fail makes no PASS, and is named" says \
 	"can't fail" runs "${full[@]}" --expect 'stderr~".*"' -- sort -o out in
 

@@ -185,6 +185,10 @@ static void lost(struct evidence *e)
 	e->commands[0].output = strdup("done\n");
 	e->commands[0].bytes = 5;
 }
+static void by_fd(struct evidence *e)
+{
+	made_text(&e->ledger, "invoke s 9 z\nack s 9 z\n");
+}
 static void doubled(struct evidence *e)
 {
 	free(e->commands[0].output);
@@ -258,6 +262,7 @@ static const struct row rows[] = {
 	{ "secrets hunter2 == none", leaked_base64, NULL, NULL },
 	{ "secrets hunter2 == none", leaked_hex, NULL, NULL },
 	{ "ledger read-back == strict", lost, undone, NULL },
+	{ "ledger read-back == strict", by_fd, NULL, NULL },
 	{ "ledger read-back == strict", doubled, NULL, NULL },
 	{ "ledger read-back == strict", phantom, NULL, NULL },
 	{ "ledger read-back == strict", altered, NULL, NULL },
