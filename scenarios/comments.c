@@ -140,6 +140,10 @@ static void attach_before(struct comments *c, struct node *node)
 
 static void attach_beside(struct comments *c, struct node *node)
 {
+	/* `- name: x # …` is about the name, not about the item */
+	if (node->kind != NODE_SCALAR && !node->style && node->first &&
+	    entry_line(node->first) == entry_line(node))
+		return;
 	for (size_t i = c->next; i < c->count; i++) {
 		struct comment *comment = &c->items[i];
 

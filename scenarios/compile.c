@@ -111,9 +111,8 @@ static uint32_t rule_phases(const struct scenario *scenario,
 {
 	uint32_t phases = rule->phases;
 
-	for (size_t i = 0; rule->phases == UINT32_MAX &&
-			   i < scenario->phases_count;
-	     i++)
+	for (size_t i = 0;
+	     rule->phases == UINT32_MAX && i < scenario->phases_count; i++)
 		if (scenario->phases[i].within.set)
 			phases &= ~(1u << i);
 	return phases;

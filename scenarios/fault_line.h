@@ -25,7 +25,7 @@ struct fault_parse {
 	struct call_set named;
 	const struct word *calls_word, *action_word;
 	struct mark calls_mark;
-	bool model; /* it named a model instead of calls */
+	bool model;	    /* it named a model instead of calls */
 	uint32_t keys_seen; /* bit by FAULT_KEY_ */
 	size_t action_at;   /* byte of the action word where its value begins */
 };

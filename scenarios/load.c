@@ -294,6 +294,7 @@ int scenario_parse(const char *name, const char *bytes, size_t n,
 	if (!load.diag.errors) {
 		load_phase_of_ours(&load);
 		load_check(&load);
+		load_vars_check(&load);
 	}
 	return load_end(&load, ret_scenario);
 }
@@ -315,6 +316,8 @@ static int file_read(const char *path, char **ret_bytes, size_t *ret_n)
 		rc = -EISDIR;
 	else if (st.st_size > SCENARIO_BYTES_MAX)
 		rc = -EFBIG;
+	else if (fcntl(fd, F_SETFL, 0) < 0) /* a pipe may take its time */
+		rc = -errno;
 	bytes = rc ? NULL : malloc(SCENARIO_BYTES_MAX + 2);
 	if (!rc && !bytes)
 		rc = -ENOMEM;

@@ -27,6 +27,9 @@ void load_defaults(struct load *load, enum schema_map map, void *base);
 bool load_is_name(const char *text, size_t n); /* [a-z][a-z0-9_]* */
 void load_builtins(struct load *load, const struct scenario_extra *extra);
 void load_vars(struct load *load, const struct node *node);
+/* load_vars_check - was every variable named somewhere?  A --var that wasn't
+ * is a mistake, one of the file's a warning. */
+void load_vars_check(struct load *load);
 
 /* load_values.c: one scalar or list of scalars into its member. */
 void load_value(struct load *load, const struct schema_key *key,

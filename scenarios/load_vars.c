@@ -37,9 +37,15 @@ bool load_is_name(const char *text, size_t n)
 static void scope_add(struct load *load, const char *name, const char *value,
 		      const struct mark *mark)
 {
-	struct variable *variable =
-		arena_grow(load->arena, (void **)&load->scope.items,
-			   &load->scope.count, sizeof(*variable));
+	struct variable *variable;
+
+	if (load->scope.count == SCOPE_VARIABLES_MAX) {
+		diag_error(&load->diag, mark ? *mark : (struct mark){ 0 }, NULL,
+			   "more than %d variables", SCOPE_VARIABLES_MAX);
+		return;
+	}
+	variable = arena_grow(load->arena, (void **)&load->scope.items,
+			      &load->scope.count, sizeof(*variable));
 
 	variable->name = arena_copy(load->arena, name, strlen(name));
 	variable->value = arena_copy(load->arena, value, strlen(value));
@@ -49,6 +55,8 @@ static void scope_add(struct load *load, const char *name, const char *value,
 
 void load_builtins(struct load *load, const struct scenario_extra *extra)
 {
+	load->scope.used =
+		arena_get(load->arena, SCOPE_VARIABLES_MAX * sizeof(bool));
 	for (size_t i = 0; i < BUILTINS; i++)
 		scope_add(load, builtins[i].name, builtins[i].value, NULL);
 	for (size_t i = 0; extra && i < extra->vars_count; i++) {
@@ -125,4 +133,35 @@ void load_vars(struct load *load, const struct node *node)
 	}
 	for (const struct node *item = node->first; item; item = item->next)
 		load_var(load, item);
+}
+
+static const char *var_help(struct load *load, const char *name)
+{
+	struct near near = near_start(name, strlen(name));
+
+	for (size_t i = 0; i < load->scenario->vars_count; i++)
+		near_try(&near, load->scenario->vars[i].name);
+	return diag_meant(&load->diag, &near);
+}
+
+void load_vars_check(struct load *load)
+{
+	const struct scope *scope = &load->scope;
+
+	for (size_t i = BUILTINS; i < scope->count; i++) {
+		const struct variable *variable = &scope->items[i];
+		const struct mark *mark = &variable->mark;
+
+		if (scope->used[i] || !mark->file)
+			continue;
+		if (mark->line)
+			diag_warn(&load->diag, *mark, NULL,
+				  "the variable '%s' is never used",
+				  variable->name);
+		else if (!strcmp(mark->file, "--var"))
+			diag_error(&load->diag, *mark,
+				   var_help(load, variable->name),
+				   "nothing in this scenario names '${%s}'",
+				   variable->name);
+	}
 }

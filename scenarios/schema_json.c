@@ -9,13 +9,16 @@
 
 #define VARIABLE "\\$\\{[a-z][a-z0-9_]*\\}"
 
-static json_t *pattern(const char *regex)
+static json_t *pattern(const char *regex, const char *also)
 {
 	char text[256];
 
 	snprintf(text, sizeof(text), "^(" VARIABLE "|%s)$", regex);
-	return json_pack("{s:[s, s], s:s}", "type", "string", "number",
-			 "pattern", text);
+	if (!also)
+		return json_pack("{s:s, s:s}", "type", "string", "pattern",
+				 text);
+	return json_pack("{s:[s, s], s:s}", "type", "string", also, "pattern",
+			 text);
 }
 
 static json_t *scalar(void)
@@ -96,15 +99,16 @@ static json_t *value_of(const struct schema_key *key)
 	case TYPE_vars:
 		return mapping_of(scalar());
 	case TYPE_duration:
-		return pattern("[0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h)");
+		return pattern("[0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h)", NULL);
 	case TYPE_bytes:
-		return pattern("[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|kB|MB|GB)");
+		return pattern("[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|kB|MB|GB)",
+			       NULL);
 	case TYPE_ratio:
-		return pattern("[0-9]+(\\.[0-9]+)?%");
+		return pattern("[0-9]+(\\.[0-9]+)?%", NULL);
 	case TYPE_seed:
 	case TYPE_many:
 	case TYPE_some:
-		return pattern("[0-9]+");
+		return pattern("[0-9]+", "integer");
 	case TYPE_signal:
 		return scalar();
 	case TYPE_choice:

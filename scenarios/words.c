@@ -91,8 +91,11 @@ static const struct variable *scope_find(const struct scope *scope,
 					 const char *name, size_t n)
 {
 	for (size_t i = scope->count; i--;)
-		if (text_is(name, n, scope->items[i].name))
+		if (text_is(name, n, scope->items[i].name)) {
+			if (scope->used)
+				scope->used[i] = true;
 			return &scope->items[i];
+		}
 	return NULL;
 }
 

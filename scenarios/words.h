@@ -10,7 +10,7 @@
 
 #include "scenarios/diag.h"
 
-#define WORDS_MAX 128
+#define WORDS_MAX	   128
 #define REPLACED_BYTES_MAX (16u << 20) /* by variables, in one scenario */
 
 struct word {
@@ -36,9 +36,12 @@ struct words {
 	size_t count;
 };
 
+#define SCOPE_VARIABLES_MAX 512
+
 struct scope {			/* the variables that may be named */
 	struct variable *items; /* the last of a name holds */
-	size_t count;
+	size_t count;		/* at most SCOPE_VARIABLES_MAX */
+	bool *used; /* by item, set when it is named; NULL: nobody asks */
 };
 
 /* line_of_text - a line that is its own source (-f, --expect). */
