@@ -180,10 +180,11 @@ uint64_t object_rules(int fd)
 bool object_excludes(unsigned id, int fd)
 {
 	uint64_t rules = guest_plan.by_object[id];
-	const struct object *object = &objects[fd];
+	const struct object *object;
 
 	if (!rules || (unsigned)fd >= GUEST_FDS_MAX)
 		return false;
+	object = &objects[fd];
 	return (uint32_t)atomic_load_explicit(
 		       &object->key, memory_order_acquire) == phase_stamp() &&
 	       !(PEEK(object->rules) & rules);
