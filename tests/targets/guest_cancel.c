@@ -53,7 +53,8 @@ int main(int argc, char **argv)
 	usleep(100000);
 	pthread_cancel(thread);
 	pthread_join(thread, &result);
-	printf("%s, %s\n", result == PTHREAD_CANCELED ? "cancelled" : "returned",
+	printf("%s, %s\n",
+	       result == PTHREAD_CANCELED ? "cancelled" : "returned",
 	       cleaned ? "cleaned up" : "not cleaned up");
 	return result == PTHREAD_CANCELED && cleaned ? 0 : 1;
 }

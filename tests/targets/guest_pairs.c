@@ -25,9 +25,8 @@ int main(int argc, char **argv)
 				return 1;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	printf("%.2f ns\n",
-	       ((double)(b.tv_sec - a.tv_sec) * 1e9 +
-		(double)(b.tv_nsec - a.tv_nsec)) /
-		       (double)(count ? count : 1));
+	printf("%.2f ns\n", ((double)(b.tv_sec - a.tv_sec) * 1e9 +
+			     (double)(b.tv_nsec - a.tv_nsec)) /
+				    (double)(count ? count : 1));
 	return 0;
 }

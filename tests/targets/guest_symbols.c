@@ -20,12 +20,13 @@ static size_t used;
 static void say(const char *name, long ret)
 {
 	used += (size_t)snprintf(out + used, sizeof(out) - used, "%s %s %s\n",
-				 name, ret == 0	   ? "0" :
-				       ret == -1   ? "-1" :
-				       ret == 11   ? "EAGAIN" :
-				       ret == 12   ? "ENOMEM" :
-				       ret == -3   ? "EAI_AGAIN" :
-						     "other",
+				 name,
+				 ret == 0    ? "0"
+				 : ret == -1 ? "-1"
+				 : ret == 11 ? "EAGAIN"
+				 : ret == 12 ? "ENOMEM"
+				 : ret == -3 ? "EAI_AGAIN"
+					     : "other",
 				 errno == 99 ? "-" : strerrorname_np(errno));
 }
 

@@ -55,10 +55,11 @@ static void a_handler_interrupts_a_delay_as_it_would_the_call(void **state)
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(write(fds[1], "abc", 3), 3);
-	PLAN("read delay=60000000");
+	PLAN("read delay=5000000000");
 	alarms(0);
 	assert_int_equal(site_call(SYS_read, fds[0], &c, 1), -EINTR);
-	assert_true(guest_now_ns() - start_ns < 50 * MS);
+	assert_true(guest_now_ns() - start_ns < 4000 * MS);
+	PLAN("read delay=60000000");
 	alarms(SA_RESTART); /* the call would go on, and so does the delay */
 	start_ns = guest_now_ns();
 	assert_int_equal(site_call(SYS_read, fds[0], &c, 1), 1);
@@ -73,7 +74,7 @@ static void a_wait_is_interrupted_whatever_the_handler_says(void **state)
 	struct timespec ts = { .tv_nsec = 1000 };
 
 	(void)state;
-	PLAN("nanosleep delay=60000000");
+	PLAN("nanosleep delay=5000000000");
 	alarms(SA_RESTART);
 	assert_int_equal(site_call(SYS_nanosleep, &ts, 0), -EINTR);
 	alarms(-1);
@@ -102,7 +103,7 @@ static void a_hang_ends_with_its_phase_or_with_the_lease(void **state)
 		pthread_create(&thread, NULL, let_go, by_phase ? &fd : NULL);
 		assert_int_equal(site_call(SYS_write, fd, "a", 1), 1);
 		took_ns = guest_now_ns() - start_ns;
-		assert_true(took_ns >= 140 * MS && took_ns < 2000 * MS);
+		assert_true(took_ns >= 140 * MS && took_ns < 5000 * MS);
 		pthread_join(thread, NULL);
 	}
 	close(fd);
