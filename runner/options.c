@@ -37,7 +37,7 @@ static int wrong(enum option_for who, const char *format, ...)
 }
 
 /* One more for a NULL-terminated list that options borrow from argv. */
-static void list_add(const char *const **list, void *owned, const char *item)
+static int list_add(const char *const **list, void *owned, const char *item)
 {
 	const char **items = owned;
 	size_t n = 0;
@@ -46,6 +46,7 @@ static void list_add(const char *const **list, void *owned, const char *item)
 		n++;
 	items[n] = item;
 	*list = items;
+	return 0;
 }
 
 static int read_number(enum option_for who, const char *name, const char *value,
@@ -128,14 +129,14 @@ static int option_take(enum option_for who, struct parsed *parsed,
 
 	switch (id) {
 	case OPTION_fault:
-		list_add(&options->extra.faults, parsed->lists[0], value);
-		break;
+		return list_add(&options->extra.faults, parsed->lists[0],
+				value);
 	case OPTION_phase:
-		list_add(&options->extra.phases, parsed->lists[1], value);
-		break;
+		return list_add(&options->extra.phases, parsed->lists[1],
+				value);
 	case OPTION_expect:
-		list_add(&options->extra.expects, parsed->lists[2], value);
-		break;
+		return list_add(&options->extra.expects, parsed->lists[2],
+				value);
 	case OPTION_var:
 		return read_var(who, parsed, value);
 	case OPTION_seed:

@@ -185,6 +185,7 @@ struct finding {
 	char *name; /* "exit!=0", "rule fired" */
 	char *expected, *seen; /* in words */
 	char *since; /* "12.3s, phase slow", or NULL */
+	uint64_t since_ns; /* decisions after this aren't to blame; 0: unknown */
 	char *site; /* "write ENOSPC at write_out (src/sort.c:1234)" or NULL */
 	uint32_t trial; /* enum trial */
 };

@@ -44,7 +44,7 @@ int findings_add(struct findings *findings, const struct finding *finding)
 }
 
 /* The decision that a failure most likely comes from: the last before it, of
- * the process that crashed if we know it. */
+ * the process that crashed if we know it.  NULL: it began before any. */
 static const struct event *event_behind(const struct evidence *evidence,
 					const struct finding *finding)
 {
@@ -57,7 +57,9 @@ static const struct event *event_behind(const struct evidence *evidence,
 		for (size_t i = evidence->crashes_count; i-- > 0;)
 			if (!evidence->crashes[i].killed_by_rule)
 				crash = &evidence->crashes[i];
-	until_ns = crash ? crash->end_ns : UINT64_MAX;
+	until_ns = crash	       ? crash->end_ns
+		   : finding->since_ns ? finding->since_ns
+				       : UINT64_MAX;
 	pid = crash ? crash->pid : 0;
 	for (size_t i = 0; i < evidence->events_count; i++) {
 		const struct event *event = &evidence->events[i];

@@ -56,6 +56,8 @@ static int answer(const struct expect *expect, const struct evidence *evidence,
 	if (!good &&
 	    oracle_since(ret_finding, evidence, first_slow->due_ns) < 0)
 		return -ENOMEM;
+	if (!good) /* what slowed it may have come while it was awaited */
+		ret_finding->since_ns += first_slow->latency_ns;
 	return oracle_answer(ret_finding, good,
 			     words_say("p%u %s%s", percent,
 				       oracle_op_words(expect->op),

@@ -81,6 +81,7 @@ int oracle_since(struct finding *ret, const struct evidence *evidence,
 						  : 0,
 		       after);
 	free(ret->since);
+	ret->since_ns = at_ns;
 	ret->since = phase >= 0 && scenario->phases_written
 			     ? words_say("%s, phase %s", after,
 					 scenario->phases[phase].name)

@@ -333,6 +333,26 @@ static void a_failure_says_since_when_and_at_which_call(void **state)
 	made_close(&made);
 }
 
+static void slow_at_once(struct evidence *e)
+{
+	for (size_t i = 0; i < e->samples_count; i++)
+		e->samples[i].latency_ns = 5 * SECOND;
+}
+
+static void no_fault_is_blamed_for_what_was_there_before_it(void **state)
+{
+	struct made made = made_open("p99<1s");
+	const struct finding *finding;
+
+	(void)state;
+	slow_at_once(made.evidence);
+	assert_int_equal(made_verdict(&made), VERDICT_FAIL);
+	finding = &made.judgement->findings.items[0];
+	assert_string_equal(finding->since, "0s, phase calm");
+	assert_null(finding->site);
+	made_close(&made);
+}
+
 static void a_missing_line_of_a_killed_process_is_a_loss_not_a_lie(void **state)
 {
 	struct made made = made_open("crash==none");
@@ -360,6 +380,7 @@ int main(void)
 		TEST(nothing_expected_is_nothing_shown),
 		TEST(what_only_a_fault_brings_about_is_not_missed_without_one),
 		TEST(a_failure_says_since_when_and_at_which_call),
+		TEST(no_fault_is_blamed_for_what_was_there_before_it),
 		TEST(a_missing_line_of_a_killed_process_is_a_loss_not_a_lie),
 	};
 
