@@ -45,6 +45,8 @@ static void put_keys(FILE *out, enum schema_map map)
 			put_code(out, key->choices);
 		} else {
 			put_cell(out, schema_type_wants(key));
+			if (key->type == TYPE_some)
+				fprintf(out, " to %s", key->choices);
 		}
 		fputs(" | ", out);
 		if (key->standard)
@@ -53,6 +55,8 @@ static void put_keys(FILE *out, enum schema_map map)
 			fputs("required", out);
 		fputs(" | ", out);
 		put_cell(out, key->says);
+		if (key->target_only)
+			fputs(" Not for services.", out);
 		if (*key->example) {
 			fputs(" `", out);
 			put_cell(out, key->example);

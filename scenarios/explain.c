@@ -56,7 +56,7 @@ static const char *probe_words(const struct explain *e,
 		return arena_print(e->arena, "%s accepts a connection",
 				   probe->where);
 	case PROBE_HTTP:
-		return arena_print(e->arena, "GET %s answers below 400",
+		return arena_print(e->arena, "GET %s answers with 200 to 399",
 				   probe->where);
 	case PROBE_FILE:
 		return arena_print(e->arena, "%s exists", probe->where);
@@ -154,8 +154,9 @@ static void say_programs(const struct explain *e)
 		explain_argv(&line, &w->run);
 		if (w->clients > 1)
 			builder_print(&line, ", %u at once", w->clients);
-		builder_print(&line, ", at most %s",
-			      print_duration(e->arena, w->timeout.ns));
+		if (w->timeout.set)
+			builder_print(&line, ", at most %s",
+				      print_duration(e->arena, w->timeout.ns));
 		say(e, "  ", line.bytes);
 	}
 	if (s->steadies_count)
@@ -301,8 +302,8 @@ static void say_inconclusive(const struct explain *e)
 	if (s->rules_count)
 		say(e, "  - ",
 		    arena_print(a,
-				"fewer than %s of the calls that a rule names "
-				"were seen;",
+				"fewer than %s of the system call sites of one "
+				"of its processes could be patched;",
 				print_ratio(a, s->min_coverage_ppm)));
 	if (s->rules_count)
 		say(e, "  - ",

@@ -73,6 +73,21 @@ static bool is_kind(struct load *load, const struct schema_key *key,
 
 /* ---- lists of maps ----------------------------------------------------- */
 
+/* A service is no target: nobody restarts it, times it or walls it in. */
+static void service_keys(struct load *load, const struct node *node)
+{
+	for (const struct node *value = node->first; value;
+	     value = value->next) {
+		const struct schema_key *key = schema_find(
+			MAP_program, value->key->text, value->key->n);
+
+		if (key && key->target_only)
+			diag_error(&load->diag, value->key->mark, NULL,
+				   "'%s' is for the target, not for a service",
+				   key->name);
+	}
+}
+
 static void load_programs(struct load *load, const struct schema_key *key,
 			  const struct node *node)
 {
@@ -92,6 +107,7 @@ static void load_programs(struct load *load, const struct schema_key *key,
 			arena_copy(load->arena, item->key->text, item->key->n);
 		program->mark = item->key->mark;
 		load_map(load, item, MAP_program, program);
+		service_keys(load, item);
 	}
 }
 

@@ -55,6 +55,9 @@ static void check_program(struct load *load, const struct program *program,
 				   : "%s has no 'run'",
 			   what);
 	}
+	if (program->no_network && !program->sandbox)
+		diag_error(&load->diag, program->mark, "add sandbox: yes",
+			   "'network: none' needs a sandbox");
 	if (program->ready.kind == PROBE_NONE && program->ready.mark.file)
 		diag_error(&load->diag, program->ready.mark,
 			   "such as tcp: 127.0.0.1:${port}",

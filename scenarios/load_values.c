@@ -1,6 +1,7 @@
 /* load_values.c - one value into its member, typed by its row. */
 #include "scenarios/load.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "scenarios/value.h"
@@ -17,6 +18,9 @@ void load_wrong(struct load *load, const struct schema_key *key,
 				    bar + 1);
 	else if (key->type == TYPE_choice)
 		wants = key->choices;
+	else if (key->type == TYPE_some)
+		wants = arena_print(load->arena, "a number from 1 to %s",
+				    key->choices);
 	if (node->kind == NODE_SCALAR && (node->n || node->style))
 		diag_error(&load->diag, node->mark, NULL,
 			   "'%s' wants %s; got \"%.60s\"", key->name, wants,
@@ -299,7 +303,8 @@ static bool take_scalar(struct load *load, const struct schema_key *key,
 	case TYPE_many:
 		return take_count(text, n, 1, INT64_MAX, member);
 	case TYPE_some:
-		if (!take_count(text, n, 1, 100000, &number))
+		if (!take_count(text, n, 1, strtoull(key->choices, NULL, 10),
+				&number))
 			return false;
 		*(unsigned *)member = (unsigned)number;
 		return true;

@@ -77,7 +77,7 @@ struct program { /* target and services */
 struct workload {
 	char *name;
 	struct strings run;
-	unsigned clients; /* copies at once; default 1 */
+	unsigned clients; /* copies at once; default 1, at most 256 */
 	struct duration timeout;
 	struct strings expect_exit; /* not used; see expectations */
 	struct mark mark;

@@ -6,8 +6,9 @@
 
 #define MEMBER(type, member) offsetof(struct type, member)
 #define NOWHERE		     0
-#define REQUIRED	     true
-#define OPTIONAL	     false
+#define REQUIRED	     1
+#define OPTIONAL	     0
+#define TARGET		     2
 
 const struct schema_key schema_keys[] = {
 #define KEY(m, word, kind, below, where, need, def, words, about, sample)      \
@@ -16,7 +17,8 @@ const struct schema_key schema_keys[] = {
 	  .type = TYPE_##kind,                                                 \
 	  .sub = MAP_##below,                                                  \
 	  .offset = where,                                                     \
-	  .required = need,                                                    \
+	  .required = need == REQUIRED,                                        \
+	  .target_only = need == TARGET,                                       \
 	  .standard = def,                                                     \
 	  .choices = words,                                                    \
 	  .says = about,                                                       \
@@ -71,7 +73,7 @@ const char *schema_type_wants(const struct schema_key *key)
 		[TYPE_ratio] = RATIO_WANTS,
 		[TYPE_seed] = "a number",
 		[TYPE_many] = "a number from 1",
-		[TYPE_some] = "a number from 1 to 100000",
+		[TYPE_some] = "a number from 1",
 		[TYPE_signal] = "a signal such as TERM",
 		[TYPE_choice] = NULL,
 		[TYPE_tcp] = "HOST:PORT",

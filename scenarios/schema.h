@@ -33,7 +33,7 @@ enum schema_type {
 	TYPE_ratio,    /* uint32_t ppm */
 	TYPE_seed,     /* uint64_t, and its bool behind it */
 	TYPE_many,     /* uint64_t, from 1 */
-	TYPE_some,     /* unsigned, from 1 to 100000 */
+	TYPE_some,     /* unsigned, from 1 to the row's most */
 	TYPE_signal,   /* int */
 	TYPE_choice,   /* bool: the second of two words */
 	TYPE_tcp,      /* struct probe */
@@ -56,9 +56,10 @@ struct schema_key {
 	enum schema_type type;
 	enum schema_map sub; /* MAP_none: none */
 	size_t offset;	     /* of the member in the map's struct */
-	bool required;
+	bool required, target_only;
 	const char *standard; /* default, as it would be written; NULL: none */
-	const char *choices;  /* "first|second" of TYPE_choice */
+	const char
+		*choices; /* "first|second" of TYPE_choice; TYPE_some: most */
 	const char *says, *example;
 };
 

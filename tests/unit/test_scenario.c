@@ -331,7 +331,7 @@ static const struct {
 	const char *head, *indent, *beside[2];
 } places[MAP_COUNT] = {
 	[MAP_top] = { "", "", { "name: x", "target: {run: [a]}" } },
-	[MAP_program] = { "services:\n  s:\n", "    ", { "run: [a]" } },
+	[MAP_program] = { "target:\n", "  ", { "run: [a]", "sandbox: yes" } },
 	[MAP_ready] = { "services:\n  s:\n    run: [a]\n    ready:\n",
 			"      ",
 			{ "file: f" } },
@@ -364,7 +364,9 @@ static void example_text(struct builder *text, const struct schema_key *key)
 
 	builder_print(text, "version: 1\n");
 	if (key->map != MAP_top)
-		builder_print(text, "name: x\ntarget: {run: [a]}\n");
+		builder_print(text, "name: x\n");
+	if (key->map != MAP_top && key->map != MAP_program)
+		builder_print(text, "target: {run: [a]}\n");
 	/* something for expectations and phases to be about */
 	if (key->map == MAP_phase || key->type == TYPE_phases)
 		builder_print(text, "steady: [{name: home, file: f}]\n"
