@@ -140,10 +140,9 @@ static int option_take(enum option_for who, struct parsed *parsed,
 	case OPTION_var:
 		return read_var(who, parsed, value);
 	case OPTION_seed:
-		error = read_number(who, "seed", value, 0, INT64_MAX,
-				    &options->seed);
 		options->seed_set = true;
-		break;
+		return read_number(who, "seed", value, 0, INT64_MAX,
+				   &options->seed);
 	case OPTION_repeat:
 		error = read_number(who, "repeat", value, 1, REPEAT_MAX,
 				    &number);

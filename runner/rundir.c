@@ -295,6 +295,7 @@ static uint64_t number_from(const json_t *json, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(json, key));
 }
 
+/* Without marks: that the scenario names them was seen when it first ran. */
 static int vars_from(const json_t *json, struct command_record *record)
 {
 	json_t *vars = json_object_get(json, "vars"), *value;
@@ -309,7 +310,6 @@ static int vars_from(const json_t *json, struct command_record *record)
 	{
 		record->vars[i].name = (char *)name;
 		record->vars[i].value = (char *)json_string_value(value);
-		record->vars[i].mark = (struct mark){ .file = "--var" };
 		if (!record->vars[i].value)
 			return -EBADMSG;
 		i++;
