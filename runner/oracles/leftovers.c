@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 16
@@ -21,7 +22,9 @@ static bool is_meant(const struct expect *expect, const char *path)
 	return glob_match(glob, strchr(glob, '/') || !last ? path : last + 1);
 }
 
-static int list_dir(int dir_fd, const char *below, int depth,
+/* ours: our own run directory, as a path below the first one; NULL: it isn't
+ * there.  What we write is nobody's leftover. */
+static int list_dir(int dir_fd, const char *below, int depth, const char *ours,
 		    struct strings *names)
 {
 	DIR *dir = fdopendir(dir_fd);
@@ -45,6 +48,8 @@ static int list_dir(int dir_fd, const char *below, int depth,
 			break;
 		}
 		path = words_say("%s%s", below, entry->d_name);
+		if (path && ours && strcmp(path, ours) == 0)
+			continue;
 		if (!path || words_push(names, strdup(path)) < 0) {
 			error = -ENOMEM;
 			break;
@@ -56,7 +61,8 @@ static int list_dir(int dir_fd, const char *below, int depth,
 		if (fd >= 0 && depth < DEPTH_MAX) {
 			_cleanup_words_ char *inner = words_say("%s/", path);
 
-			error = inner ? list_dir(fd, inner, depth + 1, names)
+			error = inner ? list_dir(fd, inner, depth + 1, ours,
+						 names)
 				      : -ENOMEM;
 		} else if (fd < 0 && errno != ENOENT) {
 			error = -errno;
@@ -74,9 +80,19 @@ static int list_dir(int dir_fd, const char *below, int depth,
 static int list(const struct expect *expect, const struct evidence *evidence,
 		struct strings *ret_names)
 {
-	int fd = oracle_open(evidence, expect->args.items[0]);
+	const char *dir = expect->args.items[0], *run_dir = evidence->run_dir;
+	_cleanup_words_ char *path =
+		*dir == '/' ? strdup(dir)
+			    : words_say("%s/%s", evidence->cwd, dir);
+	char real[PATH_MAX];
+	size_t n = path && realpath(path, real) ? strlen(real) : 0;
+	int fd = oracle_open(evidence, dir);
+	bool within = n && run_dir && strncmp(run_dir, real, n) == 0 &&
+		      run_dir[n] == '/';
 
-	return fd < 0 ? fd : list_dir(fd, "", 0, ret_names);
+	return fd < 0 ? fd
+		      : list_dir(fd, "", 0, within ? run_dir + n + 1 : NULL,
+				 ret_names);
 }
 
 static struct names_seen *seen_of(const struct expect *expect,

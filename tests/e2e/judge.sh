@@ -97,6 +97,9 @@ it "its exit 3 is inconclusive" exits 3 runs \
 it "a check that can't be run is inconclusive" exits 3 runs \
 	-f 'read path=**/in delay=1ms nth=1' --expect 'check no-such-checker' -- \
 	sort -o out in
+it "our own run directory is no leftover" exits 0 timeout 60 "$MISHAP" run \
+	--run-dir "$T/runs" --sandbox -f 'read path=**/in delay=1ms nth=1' \
+	--expect 'leftovers . == none' -- sort -o /dev/null in
 it "leftovers are found" exits 1 runs -f 'read path=**/in delay=1ms nth=1' \
 	--expect 'leftovers . *.tmp == none' -- sh -c 'sort in >a.tmp'
 it "secrets are found in base64" exits 1 runs \
