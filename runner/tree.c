@@ -16,6 +16,7 @@
 #include "runner/tree_proc.h"
 
 #define WATCH_NS	(5 * NS_PER_MS)
+#define WAKE_SIGNAL	SIGRTMAX
 #define KILL_WITHIN_NS	(5 * NS_PER_S)
 #define STATUS_GRACE_NS (1 * NS_PER_S) /* from a death to its status */
 
@@ -63,69 +64,6 @@ static void delete_at(struct tree *tree, size_t i)
 	tree->items[i] = tree->items[--tree->count];
 }
 
-/* A death is a crash unless it is what we asked for.  Of a descendant only
- * the signals of a program error count: parents end their children too. */
-static bool is_crash(const struct tree_process *process)
-{
-	int number = WTERMSIG(process->wait_status);
-
-	if (!WIFSIGNALED(process->wait_status) || process->role != TREE_TARGET)
-		return false;
-	if (process->signalled &&
-	    (number == process->signalled || number == SIGKILL))
-		return false;
-	if (process->child)
-		return true;
-	switch (number) {
-	case SIGSEGV:
-	case SIGBUS:
-	case SIGILL:
-	case SIGFPE:
-	case SIGABRT:
-	case SIGTRAP:
-	case SIGSYS:
-	case SIGXCPU:
-	case SIGXFSZ:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static struct ending ending_of(const struct tree_process *process)
-{
-	struct ending ending = { .started = true,
-				 .ended = process->ended,
-				 .pid = process->own_pid,
-				 .start_ns = process->start_ns,
-				 .end_ns = process->end_ns };
-
-	if (!process->status_known)
-		return ending;
-	if (WIFSIGNALED(process->wait_status)) {
-		ending.signal = WTERMSIG(process->wait_status);
-		ending.core = WCOREDUMP(process->wait_status);
-	} else {
-		ending.status = WEXITSTATUS(process->wait_status);
-	}
-	ending.stopped_by_us = process->signalled != 0;
-	return ending;
-}
-
-static void crash_add(struct tree *tree, const struct tree_process *process)
-{
-	struct ending *crashes;
-
-	if (tree->crashes_count == TREE_CRASHES_MAX)
-		return;
-	crashes = reallocarray(tree->crashes, tree->crashes_count + 1,
-			       sizeof(*crashes));
-	if (!crashes)
-		return;
-	tree->crashes = crashes;
-	tree->crashes[tree->crashes_count++] = ending_of(process);
-}
-
 static void status_set(struct tree *tree, struct tree_process *process,
 		       int wait_status)
 {
@@ -136,8 +74,7 @@ static void status_set(struct tree *tree, struct tree_process *process,
 	process->ended = true;
 	process->status_known = true;
 	process->wait_status = wait_status;
-	if (is_crash(process))
-		crash_add(tree, process);
+	tree_crash_note(tree, process);
 	pthread_cond_broadcast(&tree->changed);
 }
 
@@ -176,21 +113,43 @@ static void reap(struct tree *tree, pid_t pid)
 static void *reaper_main(void *arg)
 {
 	struct tree *tree = arg;
+	sigset_t wake;
 
 	signals_block();
-	for (;;) {
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+	while (!atomic_load(&tree->closing)) {
 		siginfo_t info = { 0 };
-		int got;
 
-		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-		got = waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
-		if (got != 0) /* no children, for now */
-			clock_sleep_until(clock_now_ns() + NS_PER_MS);
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-		if (got == 0)
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0)
 			reap(tree, info.si_pid);
+		else /* no children, for now */
+			clock_sleep_until(clock_now_ns() + NS_PER_MS);
 	}
 	return NULL;
+}
+
+static void woken(int number)
+{
+	(void)number; /* waitid(2) returns EINTR: that is all */
+}
+
+static int reaper_start(struct tree *tree)
+{
+	struct sigaction action = { .sa_handler = woken };
+
+	sigaction(WAKE_SIGNAL, &action, NULL);
+	return pthread_create(&tree->reaper, NULL, reaper_main, tree);
+}
+
+static void reaper_end(struct tree *tree)
+{
+	atomic_store(&tree->closing, true);
+	do /* once isn't enough: it may be just about to wait */
+		pthread_kill(tree->reaper, WAKE_SIGNAL);
+	while (clock_sleep_until(clock_now_ns() + NS_PER_MS / 4),
+	       pthread_tryjoin_np(tree->reaper, NULL) == EBUSY);
 }
 
 static bool is_elder(const struct tree *tree, pid_t pid)
@@ -330,14 +289,13 @@ int tree_open(struct tree *ret_tree)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&tree->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	error = pthread_create(&tree->reaper, NULL, reaper_main, tree);
+	error = reaper_start(tree);
 	if (error)
 		return -error;
 	tree->open = true;
 	error = pthread_create(&tree->watcher, NULL, watcher_main, tree);
 	if (error) {
-		pthread_cancel(tree->reaper);
-		pthread_join(tree->reaper, NULL);
+		reaper_end(tree);
 		tree->open = false;
 	}
 	return -error;
@@ -350,12 +308,11 @@ void tree_close(struct tree *tree)
 	tree_pause(tree, false);
 	tree_kill(tree, ~0u);
 	pthread_mutex_lock(&tree->lock);
-	tree->closing = true;
+	atomic_store(&tree->closing, true);
 	pthread_cond_broadcast(&tree->changed);
 	pthread_mutex_unlock(&tree->lock);
 	pthread_join(tree->watcher, NULL);
-	pthread_cancel(tree->reaper);
-	pthread_join(tree->reaper, NULL);
+	reaper_end(tree);
 	while (tree->count)
 		delete_at(tree, 0);
 	free(tree->items);
@@ -433,7 +390,7 @@ struct ending tree_ending(struct tree *tree, const struct tree_process *process)
 	struct ending ending;
 
 	pthread_mutex_lock(&tree->lock);
-	ending = ending_of(process);
+	ending = tree_ending_of(process);
 	ending.ended = process->status_known;
 	pthread_mutex_unlock(&tree->lock);
 	return ending;

@@ -11,6 +11,7 @@
 #define MISHAP_RUNNER_TREE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +47,8 @@ struct tree {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	pthread_t reaper, watcher;
-	bool open, closing, paused;
+	bool open, paused;
+	atomic_bool closing;
 	struct tree_process **items;
 	size_t count;
 	pid_t elders[TREE_ELDERS_MAX];
@@ -75,6 +77,9 @@ bool tree_ended(struct tree *tree, const struct tree_process *process);
 /* tree_ending - how a child of ours ended, or that it hasn't. */
 struct ending tree_ending(struct tree *tree,
 			  const struct tree_process *process);
+/* For tree.c, locked: the same, and to the crashes if it is one. */
+struct ending tree_ending_of(const struct tree_process *process);
+void tree_crash_note(struct tree *tree, const struct tree_process *process);
 void tree_signal(struct tree *tree, struct tree_process *process, int number);
 /* tree_alive - how many processes of these roles (a mask) are left. */
 size_t tree_alive(struct tree *tree, unsigned roles);

@@ -67,7 +67,8 @@ static void what_overran_the_ring_is_counted_as_lost(void **state)
 	free(evidence.events);
 }
 
-static void slot_fill(size_t i, uint32_t status, int32_t pid)
+static void slot_fill_at(size_t i, uint32_t status, int32_t pid,
+			 uint64_t born_ns)
 {
 	struct process *process = &shared->processes[i];
 
@@ -76,9 +77,14 @@ static void slot_fill(size_t i, uint32_t status, int32_t pid)
 	atomic_store(&process->sites_patched, 7);
 	atomic_store(&process->calls[CALL_write], 10);
 	atomic_store(&process->fired[0], 2);
-	atomic_store(&process->status, status);
-	process->born_ns = clock_now_ns();
+	process->born_ns = born_ns;
 	strcpy(process->exe, "sort");
+	atomic_store(&process->status, status);
+}
+
+static void slot_fill(size_t i, uint32_t status, int32_t pid)
+{
+	slot_fill_at(i, status, pid, clock_now_ns());
 }
 
 static void slots_are_summed_and_named(void **state)
@@ -129,11 +135,9 @@ static void the_slots_of_the_dead_are_given_back(void **state)
 	unsigned free_count = 0;
 
 	(void)state;
-	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++) {
-		/* Nobody in our tree sees itself as such a pid. */
-		slot_fill(i, PROCESS_LIVE, 50000000 + (int32_t)i);
-		shared->processes[i].born_ns = 0;
-	}
+	/* Nobody in our tree sees itself as such a pid. */
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
+		slot_fill_at(i, PROCESS_LIVE, 50000000 + (int32_t)i, 0);
 	for (int n = 0; n < 500 && !free_count; n++) {
 		clock_sleep_until(clock_now_ns() + 10 * NS_PER_MS);
 		free_count = atomic_load(&shared->processes[0].status) ==
