@@ -94,6 +94,20 @@ static int place(enum how how, const struct scenario *scenario,
 	return EXIT_CODE_INVALID;
 }
 
+/* What we print must load: an argument that isn't UTF-8 can't stand in a file,
+ * and nobody's file is replaced by one that is broken. */
+static bool loads(struct cli_scenario *cli, const char *bytes, size_t n)
+{
+	const struct scenario_extra vars = { .vars = cli->vars,
+					     .vars_count = cli->vars_count };
+	struct scenario *scenario;
+
+	if (scenario_parse("formatted", bytes, n, &vars, NULL, &scenario) < 0)
+		return false;
+	scenario_free(scenario);
+	return true;
+}
+
 static int format_one(enum how how, struct cli_scenario *cli, const char *path)
 {
 	struct scenario *scenario;
@@ -111,7 +125,15 @@ static int format_one(enum how how, struct cli_scenario *cli, const char *path)
 	}
 	scenario_format(scenario, out);
 	fclose(out);
-	rc = place(how, scenario, bytes, n);
+	if (loads(cli, bytes, n)) {
+		rc = place(how, scenario, bytes, n);
+	} else {
+		fprintf(stderr,
+			"mishap: fmt: %s can't be written as a file: it is not "
+			"UTF-8 text\n",
+			path ? path : "this command line");
+		rc = EXIT_CODE_USAGE;
+	}
 	free(bytes);
 	scenario_free(scenario);
 	return rc;

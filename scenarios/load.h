@@ -34,6 +34,8 @@ void load_vars_check(struct load *load);
 /* load_values.c: one scalar or list of scalars into its member. */
 void load_value(struct load *load, const struct schema_key *key,
 		const struct node *node, void *member);
+/* load_is_title - 1 to 100 characters in one line: what reports can show. */
+bool load_is_title(const char *text, size_t n);
 /* load_text - the scalar with its variables; NULL after an error. */
 const char *load_text(struct load *load, const struct schema_key *key,
 		      const struct node *node, size_t *ret_n);

@@ -143,6 +143,11 @@ static bool phase_head(struct load *load, const struct line *line,
 	for (size_t i = 0; i < n; i++)
 		builder_print(&name, "%s%.*s", i ? " " : "",
 			      (int)words->items[i].n, words->items[i].text);
+	if (!load_is_title(name.bytes, name.count)) {
+		diag_error(&load->diag, line->mark, NULL,
+			   "a phase's name has 1 to 100 characters");
+		return false;
+	}
 	phase->name = name.bytes;
 	return true;
 }
@@ -234,7 +239,9 @@ void load_extra(struct load *load, const struct scenario_extra *extra)
 		const char *path = s->target.run.items[0];
 		const char *slash = strrchr(path, '/');
 
-		s->name = arena_print(load->arena, "%s",
-				      slash && slash[1] ? slash + 1 : path);
+		path = slash && slash[1] ? slash + 1 : path;
+		s->name = arena_print(
+			load->arena, "%s",
+			load_is_title(path, strlen(path)) ? path : "a program");
 	}
 }

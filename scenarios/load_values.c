@@ -148,7 +148,7 @@ static void load_env(struct load *load, const struct schema_key *key,
 
 /* ---- scalars ----------------------------------------------------------- */
 
-static bool is_one_line(const char *text, size_t n)
+bool load_is_title(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
@@ -282,7 +282,7 @@ static bool take_scalar(struct load *load, const struct schema_key *key,
 	case TYPE_version:
 		return text_is(text, n, "1");
 	case TYPE_name:
-		if (!is_one_line(text, n))
+		if (!load_is_title(text, n))
 			return false;
 		/* fall through */
 	case TYPE_text:
