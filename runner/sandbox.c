@@ -236,6 +236,8 @@ static int owners_swap(struct keeper *keeper, const struct sandbox *sandbox)
 {
 	struct stat st;
 
+	keeper->uid = sandbox->uid;
+	keeper->gid = sandbox->gid;
 	keeper->idmap_fd = -1;
 	if (!sandbox->as_root || stat(keeper->cwd, &st) != 0 ||
 	    st.st_uid != 0 || sandbox->uid == 0)

@@ -11,7 +11,10 @@
  *    empty but for the working directory and the files that argv names;
  *  - no root: no_new_privs, no capabilities, and as root another user, see
  *    sandbox_user().
- * The keeper dies with the runner, and with it everything inside.
+ * Limits: what is mounted below the working directory isn't seen inside;
+ * without root, a file of another user or group can be read, removed and
+ * replaced, but not written to (EOVERFLOW: its owner has no number in our user
+ * namespace). The keeper dies with the runner, and with it everything inside.
  */
 #ifndef MISHAP_RUNNER_SANDBOX_H
 #define MISHAP_RUNNER_SANDBOX_H

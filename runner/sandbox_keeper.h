@@ -42,7 +42,9 @@ struct keeper { /* all borrowed */
 	const struct sandbox_input *input;
 	const struct sandbox *sandbox;
 	const char *cwd; /* input->cwd without links */
-	int idmap_fd;	 /* user namespace that swaps owners; -1: none */
+	uid_t uid;	 /* of the user inside */
+	gid_t gid;
+	int idmap_fd; /* user namespace that swaps owners; -1: none */
 	int control_fd;
 };
 

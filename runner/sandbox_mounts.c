@@ -17,11 +17,11 @@
 
 #define BOUND_MAX  SANDBOX_BOUND_MAX
 #define COVERS_MAX 8
-#define STAGE	  "/tmp"
-#define ROOT	  STAGE "/root"
-#define LOWER	  STAGE "/lower"
-#define UPPER	  STAGE "/over/upper"
-#define WORK	  STAGE "/over/work"
+#define STAGE	   "/tmp"
+#define ROOT	   STAGE "/root"
+#define LOWER	   STAGE "/lower"
+#define UPPER	   STAGE "/over/upper"
+#define WORK	   STAGE "/over/work"
 
 /* <sys/mount.h> and <linux/mount.h> can't both be included. */
 #define MS_RDONLY_	   1
@@ -252,17 +252,35 @@ static int tmp_make(struct keeper_status *status)
 }
 
 /* The upper layer's root looks as the lower's does, but is the target's. */
-static int overlay_owner(const struct keeper *keeper)
+static int overlay_owner(const struct keeper *keeper, bool swapped)
 {
 	struct stat st;
 
 	if (stat(LOWER, &st) != 0 || chmod(UPPER, st.st_mode & 07777) != 0)
 		return -errno;
-	/* In a user namespace only our own id exists, and we have it. */
-	if (chown(UPPER, st.st_uid, st.st_gid) != 0 && geteuid() == 0 &&
-	    keeper->idmap_fd >= 0)
-		return -errno;
-	return 0;
+	if (geteuid() != 0) /* only our own id exists here, and we have it */
+		return 0;
+	if (keeper->idmap_fd >= 0 && !swapped) {
+		st.st_uid = keeper->uid;
+		st.st_gid = keeper->gid;
+	}
+	return chown(UPPER, st.st_uid, st.st_gid) != 0 ? -errno : 0;
+}
+
+/* Not every file system can (overlayfs, the root of most containers, can't):
+ * then files can be made and removed at the top, but root's stay root's. */
+static int owners_swap(const struct keeper *keeper, const struct trees *trees,
+		       bool *ret_swapped)
+{
+	int error = 0;
+
+	if (keeper->idmap_fd >= 0)
+		error = tree_set(trees->cwd, 0, MOUNT_ATTR_IDMAP,
+				 keeper->idmap_fd);
+	*ret_swapped = keeper->idmap_fd >= 0 && !error;
+	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPERM
+		       ? 0
+		       : error;
 }
 
 static bool may_pass(const struct sandbox *sandbox, const struct stat *st)
@@ -334,18 +352,17 @@ static int overlay_make(const struct keeper *keeper, const struct trees *trees,
 	const char *options = "lowerdir=" LOWER ",upperdir=" UPPER
 			      ",workdir=" WORK ",userxattr";
 	char to[PATH_MAX];
-	int error = 0;
+	bool swapped;
+	int error;
 
 	status->step = KEEPER_OVERLAY;
 	if (is_below(keeper->cwd, keeper->input->scratch))
 		return 0; /* the run's own already, and writable */
-	if (keeper->idmap_fd >= 0)
-		error = tree_set(trees->cwd, 0, MOUNT_ATTR_IDMAP,
-				 keeper->idmap_fd);
+	error = owners_swap(keeper, trees, &swapped);
 	if (!error)
 		error = tree_put(trees->cwd, LOWER);
 	if (!error)
-		error = overlay_owner(keeper);
+		error = overlay_owner(keeper, swapped);
 	inside(to, keeper->cwd);
 	if (!error)
 		error = place_make(to, true);

@@ -340,6 +340,15 @@ static int dir_is_live(const char *dir, int *ret_pid)
 	return live;
 }
 
+/* Just what dir_make() gives: nobody else's mishap-something is swept. */
+static bool is_our_name(const char *name)
+{
+	const char *digits = name + strlen(SHARED_DIR_PREFIX);
+
+	return !strncmp(name, SHARED_DIR_PREFIX, strlen(SHARED_DIR_PREFIX)) &&
+	       strspn(digits, "0123456789abcdef") == 32 && !digits[32];
+}
+
 int shared_dirs_visit(void (*visit)(const char *dir, int pid, bool live,
 				    void *arg),
 		      void *arg)
@@ -354,8 +363,7 @@ int shared_dirs_visit(void (*visit)(const char *dir, int pid, bool live,
 			char dir[512];
 			int live, pid = 0;
 
-			if (strncmp(entry->d_name, SHARED_DIR_PREFIX,
-				    strlen(SHARED_DIR_PREFIX)) != 0)
+			if (!is_our_name(entry->d_name))
 				continue;
 			snprintf(dir, sizeof(dir), "%s/%s", roots.path[i],
 				 entry->d_name);

@@ -146,6 +146,9 @@ void steady_close(struct steady_set *set, struct sample **ret_samples,
 	pthread_mutex_unlock(&set->lock);
 	for (size_t i = 0; i < set->count; i++)
 		pthread_join(set->threads[i].thread, NULL);
+	if (set->samples_lost)
+		progress_say("%zu steady-state samples beyond %d weren't kept",
+			     set->samples_lost, STEADY_SAMPLES_MAX);
 	*ret_samples = set->samples;
 	*ret_count = set->samples_count;
 	pthread_mutex_destroy(&set->lock);

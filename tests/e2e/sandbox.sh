@@ -77,7 +77,19 @@ if [ "$(id -u)" = 0 ]; then
 	it "without --sandbox one line says what that risks" \
 		says 'runs as root without --sandbox' timeout 60 "$MISHAP" run \
 		--run-dir "$T/r/runs" -f 'write delay=1ms' -- echo x
-	cd "$T/w" || exit 1
+	O=/dev/shm/over-$$
+	over() { # a working directory whose owners can't be swapped
+		unshare -m sh -c 'mount -t overlay overlay \
+			-o lowerdir=l,upperdir=u,workdir=k m && cd m && exec "$@"' \
+			sh "$@"
+	}
+	mkdir "$O" && cd "$O" && mkdir l u k m && echo data >l/in || exit 1
+	it "on an overlay (a container's root) it may make and remove files" \
+		exits 0 over timeout 60 "$MISHAP" run --sandbox --run-dir \
+		"$T/r/runs" -f 'write delay=1ms' --expect exit==0 -- \
+		sh -c 'cat in && echo y >new && rm in'
+	it "and outside it is as it was" test "$(cat l/in; ls u)" = data
+	cd "$T/w" && rm -rf "$O"
 else
 	skip "root becomes nobody" "needs root"
 fi

@@ -183,6 +183,25 @@ static void what_a_killed_runner_leaves_is_stale_and_swept(void **state)
 	close(fds[1]);
 }
 
+static void nobody_elses_directory_is_swept(void **state)
+{
+	static const char *const names[] = {
+		"/dev/shm/mishap-notes",
+		"/dev/shm/mishap-0123456789abcdef0123456789abcdef0",
+		"/dev/shm/mishap-0123456789abcdef0123456789abcdeX",
+	};
+	const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		mkdir(names[i], 0755);
+		utimensat(AT_FDCWD, names[i], old, 0);
+	}
+	shared_dirs_sweep();
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(rmdir(names[i]), 0);
+}
+
 static void a_damaged_file_is_not_mapped(void **state)
 {
 	struct shared_file file = make(), other;
@@ -282,6 +301,7 @@ int main(void)
 		TEST(a_library_that_not_all_can_read_is_lent),
 		TEST(a_live_run_is_seen_and_not_swept),
 		TEST(what_a_killed_runner_leaves_is_stale_and_swept),
+		TEST(nobody_elses_directory_is_swept),
 		TEST(a_damaged_file_is_not_mapped),
 		TEST(disarming_closes_every_door),
 		TEST(the_lease_holds_while_it_is_taken),
