@@ -266,14 +266,15 @@ static void phase_say(struct engine *engine, unsigned index,
 		      const struct phase_seen *seen)
 {
 	const char *name = engine->scenario->phases[index].name;
+	uint64_t fired = collect_fired(engine->shared.state);
 
-	progress_live("%s %s %.1fs, %llu faults so far",
+	progress_live("%s %s %.1fs, %llu fault%s so far",
 		      engine->scenario->name
 			      ? engine->scenario->name
 			      : engine->scenario->target.run.items[0],
 		      name && engine->scenario->phases_written ? name : "runs",
 		      (double)(clock_now_ns() - seen->start_ns) / 1e9,
-		      (unsigned long long)collect_fired(engine->shared.state));
+		      (unsigned long long)fired, fired == 1 ? "" : "s");
 }
 
 /* false: no further phase. */
@@ -309,9 +310,10 @@ static bool phase_run(struct engine *engine, unsigned index)
 	seen->end_ns = clock_now_ns();
 	seen->fired = collect_fired(engine->shared.state) - fired;
 	if (engine->scenario->phases_written)
-		progress_say("phase %s: %.1fs, %llu faults%s", phase->name,
+		progress_say("phase %s: %.1fs, %llu fault%s%s", phase->name,
 			     (double)(seen->end_ns - seen->start_ns) / 1e9,
 			     (unsigned long long)seen->fired,
+			     seen->fired == 1 ? "" : "s",
 			     phase->within.set ? seen->steady_again
 							 ? ", steady again"
 							 : ", not steady"
