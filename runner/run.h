@@ -208,8 +208,9 @@ struct judgement {
  * before/after gather what judge needs and may be NULL; judge is pure;
  * tamper spoils a copy of the evidence so that judge must go red.
  * whole: what it judges is only there when the run came to its end.
- * by_fault: what it expects is a fault's consequence, so that where no fault
- * came to pass the opposite proves nothing.
+ * by_fault: may be NULL; does it expect what only a fault brings about (a
+ * failing exit, a message)?  Where no rule ever acted, the opposite shows
+ * nothing of the target, and is INCONCLUSIVE rather than FAIL.
  * All strings that they set in ret are malloc'd, owned by the finding. */
 struct oracle {
 	int (*before)(const struct expect *expect, struct evidence *evidence);
@@ -218,7 +219,8 @@ struct oracle {
 		     const struct evidence *evidence,
 		     struct finding *ret_finding);
 	int (*tamper)(const struct expect *expect, struct evidence *evidence);
-	bool whole, by_fault;
+	bool whole;
+	bool (*by_fault)(const struct expect *expect);
 };
 
 extern const struct oracle *const oracle_table[EXPECT_COUNT];

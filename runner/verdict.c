@@ -137,7 +137,7 @@ static int judge_one(const struct evidence *evidence,
 	if (!error && oracle->whole && (evidence->aborted || !evidence->ready))
 		error = cut_short(evidence, &finding);
 	if (!error && finding.verdict == VERDICT_FAIL && oracle->by_fault &&
-	    !fault_fired(evidence))
+	    oracle->by_fault(expect) && !fault_fired(evidence))
 		error = no_fault(&finding);
 	finding.expect = expect;
 	finding.mark = &expect->mark;

@@ -166,11 +166,17 @@ static int tamper(const struct expect *expect, struct evidence *evidence)
 	return 0;
 }
 
+/* Work undone comes of a failure. */
+static bool by_fault(const struct expect *expect)
+{
+	return verb_is(expect, "absent") || verb_is(expect, "unchanged");
+}
+
 const struct oracle oracle_file = {
 	.before = before,
 	.after = after,
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
-	.by_fault = true,
+	.by_fault = by_fault,
 };

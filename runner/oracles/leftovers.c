@@ -228,5 +228,4 @@ const struct oracle oracle_leftovers = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
-	.by_fault = true,
 };

@@ -25,5 +25,4 @@ static int tamper(const struct expect *expect, struct evidence *evidence)
 const struct oracle oracle_restarts = {
 	.judge = judge,
 	.tamper = tamper,
-	.by_fault = true,
 };

@@ -45,8 +45,14 @@ static int tamper(const struct expect *expect, struct evidence *evidence)
 	return 0;
 }
 
+static bool by_fault(const struct expect *expect)
+{
+	return oracle_wants(expect, "none") == (expect->op == OP_NE);
+}
+
 const struct oracle oracle_signal = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.by_fault = by_fault,
 };

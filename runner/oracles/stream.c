@@ -165,6 +165,12 @@ static int tamper_both(const struct expect *expect, struct evidence *evidence)
 	return error ? error : tamper_stream(expect, &evidence->err);
 }
 
+/* A message comes of a failure; what is on stdout comes of itself. */
+static bool by_fault(const struct expect *expect)
+{
+	return expect->op == OP_MATCH;
+}
+
 /* <stdio.h> has macros of these names. */
 #undef stdout
 #undef stderr
@@ -172,17 +178,16 @@ const struct oracle oracle_stdout = {
 	.judge = judge_out,
 	.tamper = tamper_out,
 	.whole = true,
-	.by_fault = true,
 };
 const struct oracle oracle_stderr = {
 	.judge = judge_err,
 	.tamper = tamper_err,
 	.whole = true,
-	.by_fault = true,
+	.by_fault = by_fault,
 };
 const struct oracle oracle_output = {
 	.judge = judge_both,
 	.tamper = tamper_both,
 	.whole = true,
-	.by_fault = true,
+	.by_fault = by_fault,
 };

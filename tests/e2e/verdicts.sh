@@ -22,6 +22,11 @@ it "a rule that never fired: INCONCLUSIVE" exits 3 runs --sandbox \
 	-f 'write path=/no/such/place fail=EIO' -- sort in
 it "and it says so" says 'never (fired|matched)' runs --sandbox \
 	-f 'write path=/no/such/place fail=EIO' -- sort in
+it "a target that is ill without any fault: FAIL" exits 1 runs --sandbox \
+	-f 'write path=/no/such/place fail=EIO' --expect 'exit==0' -- false
+it "what only a fault brings about, without one: INCONCLUSIVE" exits 3 runs \
+	--sandbox -f 'write path=/no/such/place fail=EIO' --expect 'exit!=0' -- \
+	sort in
 it "a static target: INCONCLUSIVE" exits 3 runs --sandbox \
 	-f 'write fail=EIO' --expect 'exit!=0' -- busybox echo hello
 it "and it says so" says 'static' runs --sandbox \
