@@ -547,6 +547,7 @@ bool expect_line_parse(struct diag *diag, const struct line *line,
 		return false;
 	}
 	expect.text = expect_print(diag->arena, &expect);
+	expect.written = arena_copy(diag->arena, line->text, line->n);
 	*ret_expect = expect;
 	return true;
 }

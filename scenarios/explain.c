@@ -34,13 +34,17 @@ void explain_argv(struct builder *out, const struct strings *argv)
 	for (size_t i = 0; i < argv->count; i++) {
 		const char *word = argv->items[i];
 		const char *line = strchr(word, '\n');
+		struct builder quoted = { .arena = out->arena };
 
 		if (i)
 			builder_add(out, " ", 1);
 		if (line) /* a script: its first line will do */
 			word = arena_print(out->arena, "%.*s …",
 					   (int)(line - word), word);
-		word_quote(out, word, "|&;<>()$`\\*?[]#~");
+		word_quote(&quoted, word, "|&;<>()$`\\*?[]#~");
+		for (const char *c = quoted.bytes; *c; c++) /* not a $${ */
+			if (strncmp(c, "$${", 3))
+				builder_add(out, c, 1);
 	}
 }
 

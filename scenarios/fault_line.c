@@ -230,6 +230,7 @@ bool fault_line_parse(struct diag *diag, const struct line *line,
 			   "a rule longer than %d bytes", PLAN_STRING_MAX);
 		return false;
 	}
+	rule.written = arena_copy(diag->arena, line->text, line->n);
 	*ret_rule = rule;
 	return true;
 }

@@ -1,6 +1,8 @@
 /* format.c - a scenario in its canonical form: keys in the table's order, two
  * spaces, rules and expectations in their canonical spelling.  Comments,
  * variables and single empty lines stay. */
+#include "scenarios/format.h"
+
 #include <string.h>
 
 #include "scenarios/expect_line.h"
@@ -10,12 +12,6 @@
 #include "scenarios/yaml.h"
 
 #define FORMAT_WIDTH 80
-
-struct format {
-	struct arena *arena;
-	const struct source *source;
-	FILE *out;
-};
 
 /* ---- scalars ----------------------------------------------------------- */
 
@@ -76,8 +72,8 @@ static void add_escaped(struct builder *out, const char *text, size_t n)
 	builder_add(out, "\"", 1);
 }
 
-static void add_scalar(struct builder *out, const char *text, bool was_quoted,
-		       bool flow)
+void format_scalar(struct builder *out, const char *text, bool was_quoted,
+		   bool flow)
 {
 	bool controls = has_hidden(text);
 
@@ -94,7 +90,7 @@ static void add_scalar(struct builder *out, const char *text, bool was_quoted,
 /* ---- lines of the language --------------------------------------------- */
 
 /* As written, one space between words: what names a variable isn't parsed. */
-static char *line_spaced(struct format *f, const struct line *line)
+char *format_spaced(struct format *f, const struct line *line)
 {
 	struct diag diag = { .arena = f->arena };
 	struct builder out = { .arena = f->arena };
@@ -119,14 +115,14 @@ static const char *line_canonical(struct format *f, const struct node *node,
 	struct rule rule;
 
 	if (vars_named(line.text, line.n))
-		return line_spaced(f, &line);
+		return format_spaced(f, &line);
 	if (type == TYPE_faults &&
 	    fault_line_parse(&diag, &line, &none, UINT32_MAX, &rule))
 		return rule.text;
 	if (type == TYPE_expects &&
 	    expect_line_parse(&diag, &line, &none, -1, &expect))
 		return expect.text;
-	return line_spaced(f, &line);
+	return format_spaced(f, &line);
 }
 
 /* ---- flow -------------------------------------------------------------- */
@@ -148,14 +144,14 @@ static void add_flow(struct builder *out, const struct node *node)
 	bool map = node->kind == NODE_MAP;
 
 	if (node->kind == NODE_SCALAR) {
-		add_scalar(out, node->text, node->style != 0, true);
+		format_scalar(out, node->text, node->style != 0, true);
 		return;
 	}
 	builder_add(out, map ? "{" : "[", 1);
 	for (const struct node *item = node->first; item; item = item->next) {
 		if (map) {
-			add_scalar(out, item->key->text, item->key->style != 0,
-				   true);
+			format_scalar(out, item->key->text,
+				      item->key->style != 0, true);
 			builder_add(out, ": ", 2);
 		}
 		add_flow(out, item);
@@ -294,7 +290,7 @@ static void put_scalar(struct format *f, const struct node *node,
 	else if (put_literal(f, node, indent) || put_folded(f, node, indent))
 		return;
 	if (text[0] || node->style)
-		add_scalar(&out, text, node->style && !line, false);
+		format_scalar(&out, text, node->style && !line, false);
 	fprintf(f->out, "%s%s", out.bytes ? " " : "",
 		out.bytes ? out.bytes : "");
 	put_end(f, node);
@@ -309,7 +305,7 @@ static void put_entry(struct format *f, const struct node *node,
 		put_before(f, node, indent);
 		put_indent(f, indent);
 	}
-	add_scalar(&name, node->key->text, node->key->style != 0, false);
+	format_scalar(&name, node->key->text, node->key->style != 0, false);
 	fprintf(f->out, "%s:", name.bytes);
 	put_value(f, node, key, indent + 2, indent + name.count + 2);
 }
@@ -348,8 +344,8 @@ static void put_programs(struct format *f, const struct node *node,
 
 		put_before(f, item, indent);
 		put_indent(f, indent);
-		add_scalar(&name, item->key->text, item->key->style != 0,
-			   false);
+		format_scalar(&name, item->key->text, item->key->style != 0,
+			      false);
 		fprintf(f->out, "%s:", name.bytes);
 		put_end(f, item);
 		put_map(f, item, MAP_program, indent + 2, false);
@@ -440,67 +436,6 @@ static void format_file(const struct scenario *scenario, struct format *f)
 	fputs(rest, f->out);
 }
 
-static void put_line(struct format *f, const char *before, const char *text,
-		     const char *after)
-{
-	struct builder out = { .arena = f->arena };
-
-	add_scalar(&out, text, false, false);
-	fprintf(f->out, "%s%s%s", before, out.bytes, after);
-}
-
-static void format_rules(const struct scenario *s, struct format *f,
-			 uint32_t phases, const char *indent)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < s->rules_count; i++) {
-		if (s->rules[i].phases != phases)
-			continue;
-		if (!any)
-			fprintf(f->out, "%sfaults:\n", indent);
-		any = true;
-		fputs(indent, f->out);
-		put_line(f, "  - ", s->rules[i].text, "\n");
-	}
-}
-
-/* What the command line can say, as a file that says the same. */
-static void format_typed(const struct scenario *s, struct format *f)
-{
-	struct builder run = { .arena = f->arena };
-
-	fputs("version: 1\n", f->out);
-	put_line(f, "name: ", s->name, "\n");
-	for (size_t i = 0; i < s->target.run.count; i++) {
-		if (i)
-			builder_add(&run, ", ", 2);
-		add_scalar(&run, s->target.run.items[i], false, true);
-	}
-	fprintf(f->out, "target:\n  run: [%s]\n", run.bytes);
-	if (s->phases_written)
-		fputs("phases:\n", f->out);
-	for (size_t i = 0; s->phases_written && i < s->phases_count; i++) {
-		const struct phase *p = &s->phases[i];
-
-		put_line(f, "  - name: ", p->name, "\n");
-		if (p->until_workload)
-			fputs("    until: workload\n", f->out);
-		else
-			fprintf(f->out, "    %s: %s\n",
-				p->lasts.set ? "for" : "within",
-				print_duration(f->arena,
-					       p->lasts.set ? p->lasts.ns
-							    : p->within.ns));
-		format_rules(s, f, 1u << i, "    ");
-	}
-	format_rules(s, f, UINT32_MAX, "");
-	if (s->expects_count)
-		fputs("expect:\n", f->out);
-	for (size_t i = 0; i < s->expects_count; i++)
-		put_line(f, "  - ", s->expects[i].text, "\n");
-}
-
 void scenario_format(const struct scenario *scenario, FILE *out)
 {
 	struct format f = { .arena = arena_open(), .out = out };
@@ -508,6 +443,6 @@ void scenario_format(const struct scenario *scenario, FILE *out)
 	if (scenario->path)
 		format_file(scenario, &f);
 	else
-		format_typed(scenario, &f);
+		format_typed(&f, scenario);
 	arena_free(f.arena);
 }

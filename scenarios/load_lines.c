@@ -206,9 +206,16 @@ static void load_run(struct load *load, char *const *run)
 	struct program *target = &load->scenario->target;
 
 	target->run = (struct strings){ 0 };
+	target->run_written = (struct strings){ 0 };
 	target->run_mark = (struct mark){ 0 };
-	for (; *run; run++)
-		strings_add(load->arena, &target->run, *run, strlen(*run));
+	for (; *run; run++) {
+		const char *word =
+			vars_replace_known(load->arena, &load->scope, *run);
+
+		strings_add(load->arena, &target->run, word, strlen(word));
+		strings_add(load->arena, &target->run_written, *run,
+			    strlen(*run));
+	}
 }
 
 void load_extra(struct load *load, const struct scenario_extra *extra)
@@ -235,6 +242,18 @@ void load_extra(struct load *load, const struct scenario_extra *extra)
 	}
 	if (extra->run && extra->run[0])
 		load_run(load, extra->run);
+	for (size_t i = 0; !load->source && i < extra->vars_count; i++) {
+		const struct variable *given = &extra->vars[i];
+		struct variable *kept;
+
+		if (!given->mark.file || strcmp(given->mark.file, "--var"))
+			continue;
+		kept = arena_grow(load->arena, (void **)&s->vars,
+				  &s->vars_count, sizeof(*kept));
+		kept->name = arena_print(load->arena, "%s", given->name);
+		kept->value = arena_print(load->arena, "%s", given->value);
+		kept->mark = (struct mark){ .file = "--var" };
+	}
 	if (!s->name && s->target.run.count) {
 		const char *path = s->target.run.items[0];
 		const char *slash = strrchr(path, '/');

@@ -23,6 +23,14 @@ static const struct {
 
 #define BUILTINS (sizeof(builtins) / sizeof(*builtins))
 
+bool vars_is_builtin(const char *name, size_t n)
+{
+	for (size_t i = 0; i < BUILTINS; i++)
+		if (text_is(name, n, builtins[i].name))
+			return true;
+	return false;
+}
+
 bool load_is_name(const char *text, size_t n)
 {
 	if (!n || n > 64 || text[0] < 'a' || text[0] > 'z')
@@ -97,9 +105,7 @@ static void load_var(struct load *load, const struct node *node)
 			   key->text);
 		return;
 	}
-	for (size_t i = 0; i < BUILTINS; i++) {
-		if (strcmp(key->text, builtins[i].name))
-			continue;
+	if (vars_is_builtin(key->text, key->n)) {
 		diag_error(&load->diag, key->mark, "take another name",
 			   "'%s' is given by the runner", key->text);
 		return;

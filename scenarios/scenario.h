@@ -57,6 +57,7 @@ struct probe {
 struct program { /* target and services */
 	char *name;
 	struct strings run;
+	struct strings run_written; /* COMMAND as typed, ${x} not replaced */
 	struct mark run_mark;
 	char *cwd;
 	struct strings env; /* "K=V" */
@@ -90,8 +91,9 @@ struct steady { /* a probe that is sampled throughout */
 	struct mark mark;
 };
 
-struct rule {	    /* one fault line, parsed */
-	char *text; /* canonical: prints and parses to the same */
+struct rule {	       /* one fault line, parsed */
+	char *text;    /* canonical: prints and parses to the same */
+	char *written; /* the line before its variables were replaced */
 	struct mark mark;
 	uint16_t calls[CALL_COUNT];
 	size_t calls_count;
@@ -124,7 +126,8 @@ enum expect_subject {
 struct expect {
 	enum expect_subject subject;
 	enum expect_op op;
-	char *text; /* canonical */
+	char *text;    /* canonical */
+	char *written; /* before its variables were replaced */
 	struct mark mark;
 	struct strings args;   /* words between subject and operator */
 	struct strings values; /* right-hand side; one unless OP_IN */
@@ -187,10 +190,11 @@ struct scenario {
 
 /* What the command line adds to a file, or gives in its place. */
 struct scenario_extra {
-	const char *const *faults;   /* -f, NULL-terminated; NULL: none */
-	const char *const *expects;  /* --expect */
-	const char *const *phases;   /* --phase 'NAME 20s: RULE; RULE' */
-	char *const *run;	     /* after --; NULL: as in the file */
+	const char *const *faults;  /* -f, NULL-terminated; NULL: none */
+	const char *const *expects; /* --expect */
+	const char *const *phases;  /* --phase 'NAME 20s: RULE; RULE' */
+	char *const *run; /* after --; NULL: as in the file; ${x} is replaced
+				 where x is a variable, else left to a shell */
 	const struct variable *vars; /* --var NAME=VALUE, and the runner's own:
 					scratch, port, port2 … port9, run */
 	size_t vars_count;

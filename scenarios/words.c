@@ -174,6 +174,34 @@ const char *vars_replace(struct diag *diag, const struct scope *scope,
 	return out.bytes;
 }
 
+const char *vars_replace_known(struct arena *arena, const struct scope *scope,
+			       const char *text)
+{
+	struct builder out = { .arena = arena };
+
+	builder_add(&out, "", 0);
+	while (*text) {
+		bool plain = !strncmp(text, "$${", 3); /* a plain ${ */
+		size_t head = plain ? 3 : !strncmp(text, "${", 2) ? 2 : 0;
+		const char *name = text + head;
+		size_t n = head ? strcspn(name, "}") : 0;
+		const struct variable *variable = NULL;
+
+		if (head && name[n])
+			variable = scope_find(scope, name, n);
+		if (!variable) {
+			builder_add(&out, text++, 1);
+			continue;
+		}
+		if (plain)
+			builder_print(&out, "${%s}", variable->name);
+		else
+			builder_print(&out, "%s", variable->value);
+		text = name + n + 1;
+	}
+	return out.bytes;
+}
+
 /* ---- parting ----------------------------------------------------------- */
 
 static bool is_space(char c)

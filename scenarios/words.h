@@ -64,6 +64,12 @@ bool words_split(struct diag *diag, const struct line *line, size_t from,
 const char *vars_replace(struct diag *diag, const struct scope *scope,
 			 const char *text, size_t n, struct mark mark,
 			 size_t *ret_n);
+/* vars_replace_known - the same for a command line's own words: what is no
+ * variable of ours is a shell's, and stays. */
+const char *vars_replace_known(struct arena *arena, const struct scope *scope,
+			       const char *text);
+/* vars_is_builtin - does the runner give a variable of this name? */
+bool vars_is_builtin(const char *name, size_t n);
 bool vars_named(const char *text, size_t n); /* is there a ${ in it? */
 
 /* word_quote - as it must be written to be read as this text. */

@@ -112,6 +112,13 @@ one_liner() {
 		grep -q 'write path=\*\*/out fail=ENOSPC nth=2' one.yaml
 }
 it "a one-liner becomes a file" one_liner
+kept_variables() {
+	"$MISHAP" fmt -f 'recv peer=127.0.0.1:${port} eof' -- sh -c \
+		'./server ${port} ${HOME}' >vars.yaml && "$MISHAP" check vars.yaml &&
+		grep -q 'peer=127.0.0.1:${port}' vars.yaml &&
+		grep -qF '${port} $${HOME}' vars.yaml
+}
+it "its variables stay, and a shell's own stay the shell's" kept_variables
 
 it "list calls names the source of an errno" \
 	says 'ECONNRESET \(POSIX.1-2017 recv\(\)\)' "$MISHAP" list calls recv

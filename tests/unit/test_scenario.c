@@ -108,7 +108,7 @@ static void what_is_left_out_has_its_default(void **state)
 
 static void the_command_line_comes_before_the_file(void **state)
 {
-	static char one[] = "other", two[] = "arg";
+	static char one[] = "other", two[] = "${data}:${HOME}:$${data}";
 	static char *run[] = { one, two, NULL };
 	const char *faults[] = { "send fail=EPIPE", "close fail=EIO", NULL };
 	const char *phases[] = { "extra 5s: fsync lie", NULL };
@@ -133,6 +133,8 @@ static void the_command_line_comes_before_the_file(void **state)
 	assert_int_equal(s->rules[4].phases, 1u << 3);
 	assert_string_equal(s->target.run.items[0], "other");
 	assert_int_equal(s->target.run.count, 2);
+	/* what is no variable of ours is a shell's */
+	assert_string_equal(s->target.run.items[1], "/mine:${HOME}:${data}");
 	scenario_free(s);
 }
 
