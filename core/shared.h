@@ -131,8 +131,18 @@ struct shared_module {
 	char path[256];
 };
 
+/* What armed_nr says of a number: go by, ask the hook, ask it and count. */
+enum armed_nr { NR_PASSES, NR_ASKED, NR_COUNTED };
+
+/* Where numbers are counted (`mishap doctor --coverage`), a process says when
+ * it is ready by two calls of madvise(2) with an advice that no kernel knows:
+ * where the library's own text stands, and where in it sites' calls are made
+ * on the target's behalf. */
+#define SHARED_MARK_OWN	   0x6d6f776e
+#define SHARED_MARK_AROUND 0x6d617264
+
 struct state {
-	/* Page 0: what a door looks at first.  1: go and ask the hook. */
+	/* Page 0: what a door looks at first: enum armed_nr. */
 	uint8_t armed_nr[CALL_NR_MAX];
 	uint8_t armed_call[1024];
 
@@ -156,6 +166,7 @@ struct state {
 	_Atomic uint64_t fired[PLAN_RULES_MAX]; /* over all processes */
 	_Atomic uint64_t matched[PLAN_RULES_MAX];
 	_Atomic uint64_t slot[PLAN_RULES_MAX][4]; /* a fault's own state */
+	_Atomic uint64_t seen_nr[CALL_NR_MAX]; /* where NR_COUNTED */
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];

@@ -142,6 +142,20 @@ void guest_boot(void)
 	exe_look();
 }
 
+/* Tell an independent count from when on, and what it mustn't count. */
+static void mark_ready(void)
+{
+	extern HIDDEN const char __ehdr_start[], etext[];
+	extern HIDDEN const char site_around[], site_around_end[];
+
+	if (guest_state->armed_nr[SYS_madvise] != NR_COUNTED)
+		return;
+	sys3(SYS_madvise, (long)site_around, site_around_end - site_around,
+	     SHARED_MARK_AROUND);
+	sys3(SYS_madvise, (long)__ehdr_start, etext - __ehdr_start,
+	     SHARED_MARK_OWN);
+}
+
 /* 101 is the first that is ours to take; libc's own are done by then. */
 __attribute__((constructor(101))) static void guest_construct(void)
 {
@@ -152,4 +166,5 @@ __attribute__((constructor(101))) static void guest_construct(void)
 	boot_stage = BOOT_DONE;
 	process_watch_forks();
 	sites_patch(guest_shared->sites_dir, guest_process);
+	mark_ready();
 }

@@ -289,6 +289,8 @@ long site_hook(struct site_regs *regs)
 
 	if (regs->rax >= CALL_NR_MAX)
 		return SITE_PROCEED;
+	if (UNLIKELY(guest_state->armed_nr[regs->rax] == NR_COUNTED))
+		BUMP(guest_state->seen_nr[regs->rax]);
 	row = &call_kernel_table[regs->rax];
 	return passes_quickly(row, regs) ? SITE_PROCEED : site_judge(row, regs);
 }

@@ -172,6 +172,9 @@ site_around:
 	jmp	*STUB_RESULT(%r11)
 	.cfi_endproc
 	.size	site_around, .-site_around
+	.globl	site_around_end
+	.hidden	site_around_end
+site_around_end:
 
 /* ---- SITE_FUNNEL: glibc >= 2.41, musl ------------------------------------
  * The stub was called in place of the funnel, whose C arguments are: a

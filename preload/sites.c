@@ -385,7 +385,8 @@ static bool module_write_text(const struct module *m, long fd)
 static bool module_remap_text(const struct module *m, uint64_t start,
 			      uint64_t bytes)
 {
-	long fd = sys3(SYS_open, (long)m->name, O_RDONLY | O_CLOEXEC, 0);
+	const char *name = *m->name ? m->name : "/proc/self/exe";
+	long fd = sys3(SYS_open, (long)name, O_RDONLY | O_CLOEXEC, 0);
 	long r;
 
 	if (fd < 0)

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runner/coverage.h"
 #include "runner/launch.h"
 #include "runner/rundir.h"
 #include "runner/sandbox.h"
@@ -224,12 +225,16 @@ static int print_help(void)
 	puts("mishap doctor - say what works on this machine, and what to do\n"
 	     "\n"
 	     "  mishap doctor [--json FILE]\n"
+	     "  mishap doctor --coverage [--json FILE] -- COMMAND...\n"
 	     "\n"
 	     "Each thing that a run rests on is tried for real, nothing is\n"
 	     "changed.  The exit status is 0 if runs work (without --sandbox "
 	     "at\n"
 	     "least), else 3.\n"
 	     "\n"
+	     "  --coverage    run COMMAND once, without faults, beside strace: how\n"
+	     "                many of its system calls could be faulted?  Exit\n"
+	     "                status 0 from 95 % on, else 3\n"
 	     "  --json FILE   write it as JSON too; - is standard output\n"
 	     "  -h, --help    this page");
 	return 0;
@@ -278,6 +283,11 @@ int cmd_doctor(int argc, char **argv)
 		json_decref(list);
 		return print_help();
 	}
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--coverage") == 0) {
+			json_decref(list);
+			return coverage_command(argc, argv);
+		}
 	if (options_read(argc, argv, &json_path) < 0) {
 		json_decref(list);
 		return EXIT_CODE_USAGE;

@@ -270,7 +270,7 @@ static int list_start(const struct target *target, pid_t *ret_pid,
 	return r;
 }
 
-/* Call each for ld.so itself and for every library that it lists:
+/* Call each for ld.so itself, the program, and every library that it lists:
  *	libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)
  *	/lib64/ld-linux-x86-64.so.2 (0x00007f…) */
 static int target_each_library(const struct target *target,
@@ -286,6 +286,8 @@ static int target_each_library(const struct target *target,
 	if (r < 0)
 		return r;
 	r = each(arg, target->interpreter);
+	if (!r)
+		r = each(arg, target->path);
 	while (out && fgets(line, sizeof(line), out)) {
 		char *path = strstr(line, " => ");
 		char *end = strstr(line, " (0x");
