@@ -3,6 +3,7 @@
  * variables and single empty lines stay. */
 #include "scenarios/format.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "scenarios/expect_line.h"
@@ -419,30 +420,50 @@ static void put_value(struct format *f, const struct node *node,
 
 /* ---- the whole --------------------------------------------------------- */
 
-static void format_file(const struct scenario *scenario, struct format *f)
+/* false: it doesn't parse, and nothing was printed. */
+static bool format_bytes(struct format *f, const char *bytes, size_t n)
 {
 	struct diag diag = { .arena = f->arena };
 	const struct source *source =
-		diag_source(&diag, scenario->path, scenario->source,
-			    scenario->source_bytes, false);
+		diag_source(&diag, "formatted", bytes, n, false);
 	struct node *root = yaml_parse(&diag, source);
 	const char *rest;
 
-	if (!root) /* it was loaded, so it parses */
-		return;
+	if (!root)
+		return false;
 	f->source = source;
 	rest = comments_attach(f->arena, source, root);
 	put_map(f, root, MAP_top, 0, false);
 	fputs(rest, f->out);
+	return true;
+}
+
+/* Written down plainly first; then formatted as any other file. */
+static void format_command_line(struct format *f,
+				const struct scenario *scenario)
+{
+	FILE *out = f->out;
+	char *bytes = NULL;
+	size_t n = 0;
+
+	f->out = open_memstream(&bytes, &n);
+	if (!f->out)
+		return;
+	format_typed(f, scenario);
+	fclose(f->out);
+	f->out = out;
+	if (!format_bytes(f, bytes, n))
+		fwrite(bytes, 1, n, out); /* not UTF-8: as good as we can */
+	free(bytes);
 }
 
 void scenario_format(const struct scenario *scenario, FILE *out)
 {
 	struct format f = { .arena = arena_open(), .out = out };
 
-	if (scenario->path)
-		format_file(scenario, &f);
+	if (scenario->path) /* it was loaded, so it parses */
+		format_bytes(&f, scenario->source, scenario->source_bytes);
 	else
-		format_typed(&f, scenario);
+		format_command_line(&f, scenario);
 	arena_free(f.arena);
 }

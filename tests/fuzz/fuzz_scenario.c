@@ -1,9 +1,9 @@
 /* fuzz_scenario.c - any bytes as a scenario, a rule, an expectation, a phase.
  *
- * The first byte says which: f, e and p are lines of the command line, all
- * else begins a file.  What loads must compile to a plan that opens, explain
- * itself, and print a canonical form that loads again and prints the same.
- * A rule's text must read as the same rule. */
+ * The first byte says which: f, e and p are lines of the command line, r is a
+ * word behind `--`, all else begins a file.  What loads must compile to a plan
+ * that opens, explain itself, and print a canonical form that loads again and
+ * prints the same. A rule's text must read as the same rule. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,10 +92,25 @@ static void format_again(const struct scenario *scenario)
 	scenario_free(again);
 }
 
+/* What a file can hold: fmt refuses a command line that isn't text. */
+static bool is_text(const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0, step; i < n; i += step) {
+		uint32_t point;
+
+		step = utf8_next(text + i, n - i, &point);
+		if (!step)
+			return false;
+	}
+	return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char program[] = "true";
-	static char *run[] = { program, NULL };
+	char *run[] = { program, NULL, NULL };
 	struct scenario_extra extra = { .run = run };
 	struct scenario *scenario = NULL;
 	const char *lines[2] = { NULL, NULL };
@@ -108,7 +123,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(text != NULL);
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (size && strchr("fep", text[0])) {
+	if (size && text[0] == 'r' && is_text(text + 1)) {
+		run[1] = text + 1;
+		rc = scenario_load(NULL, &extra, nowhere, &scenario);
+	} else if (size && strchr("fep", text[0])) {
 		lines[0] = text + 1;
 		if (text[0] == 'f')
 			extra.faults = lines;
