@@ -35,7 +35,7 @@ _mishap() {
 		mapfile -t COMPREPLY < <(compgen -W "time= faults= rss=" -- "$cur")
 		return
 		;;
-	-f | --fault | -e | --expect | --phase | --var | --seed | --repeat | --timeout)
+	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout)
 		return
 		;;
 	esac
@@ -44,7 +44,7 @@ _mishap() {
 	run)
 		case $cur in
 		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --phase --expect
-			--var --seed --repeat --timeout --limit --sandbox
+			--ready --load --steady --var --seed --repeat --timeout --limit --sandbox
 			--no-network --keep-scratch $common --" -- "$cur") ;;
 		*)
 			compopt -o filenames
@@ -67,7 +67,7 @@ _mishap() {
 	check | explain | fmt)
 		case $cur in
 		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --expect --phase
-			--var --help" -- "$cur") ;;
+			--ready --load --steady --var --help" -- "$cur") ;;
 		*)
 			compopt -o filenames
 			mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$cur"

@@ -125,7 +125,7 @@ static int judge_rules(const struct evidence *evidence,
 		unsigned long long fired = evidence->fired[i];
 		int error = add(findings,
 				fired ? VERDICT_PASS : VERDICT_INCONCLUSIVE,
-				rule->text, &rule->mark, (int)i,
+				rule->written, &rule->mark, (int)i,
 				words_say("the rule fires"),
 				fired ? words_say("fired %llu time%s", fired,
 						  fired == 1 ? "" : "s")

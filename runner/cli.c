@@ -117,9 +117,15 @@ int cli_take(struct cli_scenario *cli, const char *command, int letter,
 {
 	const char **list = letter == 'f'   ? cli->faults
 			    : letter == 'e' ? cli->expects
+			    : letter == 'l' ? cli->loads
+			    : letter == 't' ? cli->steadies
 					    : cli->phases;
 	size_t n;
 
+	if (letter == 'r') {
+		cli->ready = text;
+		return 0;
+	}
 	if (letter == 'v')
 		return take_var(cli, command, text);
 	n = list_count(list);
@@ -132,7 +138,8 @@ int cli_take(struct cli_scenario *cli, const char *command, int letter,
 
 bool cli_has_lines(const struct cli_scenario *cli)
 {
-	return cli->faults[0] || cli->expects[0] || cli->phases[0] || cli->run;
+	return cli->faults[0] || cli->expects[0] || cli->phases[0] ||
+	       cli->loads[0] || cli->steadies[0] || cli->ready || cli->run;
 }
 
 const struct scenario_extra *cli_extra(struct cli_scenario *cli)
@@ -141,6 +148,9 @@ const struct scenario_extra *cli_extra(struct cli_scenario *cli)
 		.faults = cli->faults,
 		.expects = cli->expects,
 		.phases = cli->phases,
+		.loads = cli->loads,
+		.steadies = cli->steadies,
+		.ready = cli->ready,
 		.run = cli->run,
 		.vars = cli->vars,
 		.vars_count = cli->vars_count,

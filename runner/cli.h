@@ -26,6 +26,9 @@ struct cli_scenario {
 	const char *faults[CLI_LINES_MAX + 1];
 	const char *expects[CLI_LINES_MAX + 1];
 	const char *phases[CLI_LINES_MAX + 1];
+	const char *loads[CLI_LINES_MAX + 1];
+	const char *steadies[CLI_LINES_MAX + 1];
+	const char *ready;
 	struct variable vars[CLI_LINES_MAX];
 	size_t vars_count;
 	char **run; /* behind `--`; NULL: none */
@@ -34,7 +37,8 @@ struct cli_scenario {
 
 /* cli_split - cut argv at `--`; what is behind becomes run.  The new argc. */
 int cli_split(struct cli_scenario *cli, int argc, char **argv);
-/* cli_take - one of -f -e -p and 'v'; 0, or EXIT_CODE_USAGE after a message. */
+/* cli_take - one of CLI_SCENARIO_OPTIONS; 0, or EXIT_CODE_USAGE after a
+ * message. */
 int cli_take(struct cli_scenario *cli, const char *command, int letter,
 	     const char *text);
 bool cli_has_lines(const struct cli_scenario *cli);
@@ -45,6 +49,9 @@ void cli_clear(struct cli_scenario *cli);
 	{ "fault", required_argument, NULL, 'f' },                             \
 		{ "expect", required_argument, NULL, 'e' },                    \
 		{ "phase", required_argument, NULL, 'p' },                     \
+		{ "ready", required_argument, NULL, 'r' },                     \
+		{ "load", required_argument, NULL, 'l' },                      \
+		{ "steady", required_argument, NULL, 't' },                    \
 	{                                                                      \
 		"var", required_argument, NULL, 'v'                            \
 	}

@@ -19,6 +19,7 @@ static const char help[] =
 	"  -f, --fault RULE    check a rule; may be given more than once\n"
 	"      --expect LINE   check an expectation\n"
 	"      --phase TEXT    check a phase: 'slow 20s: send delay=1s'\n"
+	"      --ready, --load, --steady  as in `mishap run`\n"
 	"      --schema        print the JSON Schema, for editors\n"
 	"  -h, --help          this text\n"
 	"\n"
@@ -104,7 +105,8 @@ static int options_read(struct check *check, int argc, char **argv)
 	};
 	int letter, rc = 0;
 
-	while (!rc && (letter = cli_next(argc, argv, ":qf:h", options)) != -1) {
+	while (!rc &&
+	       (letter = cli_next(argc, argv, ":qf:e:h", options)) != -1) {
 		switch (letter) {
 		case 'q':
 			check->quiet = true;

@@ -14,6 +14,7 @@ static const char help[] =
 	"  -f, --fault RULE    a rule, in a file's grammar\n"
 	"      --expect LINE   an expectation\n"
 	"      --phase TEXT    a phase: 'slow 20s: send delay=1s'\n"
+	"      --ready, --load, --steady  as in `mishap run`\n"
 	"      --var NAME=VAL  a variable's value\n"
 	"  -h, --help          this text\n"
 	"\n"
@@ -70,7 +71,8 @@ int cmd_explain(int argc, char **argv)
 	int letter, rc = 0;
 
 	argc = cli_split(&cli, argc, argv);
-	while (!rc && (letter = cli_next(argc, argv, ":f:h", options)) != -1) {
+	while (!rc &&
+	       (letter = cli_next(argc, argv, ":f:e:h", options)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
 			cli_clear(&cli);

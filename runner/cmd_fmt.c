@@ -24,6 +24,7 @@ static const char help[] =
 	"  -f, --fault RULE    a rule, in a file's grammar\n"
 	"      --expect LINE   an expectation\n"
 	"      --phase TEXT    a phase: 'slow 20s: send delay=1s'\n"
+	"      --ready, --load, --steady  as in `mishap run`\n"
 	"      --var NAME=VAL  a variable's value\n"
 	"  -h, --help          this text\n"
 	"\n"
@@ -180,7 +181,7 @@ int cmd_fmt(int argc, char **argv)
 
 	argc = cli_split(&cli, argc, argv);
 	while (!rc &&
-	       (letter = cli_next(argc, argv, ":wcf:h", options)) != -1) {
+	       (letter = cli_next(argc, argv, ":wcf:e:h", options)) != -1) {
 		switch (letter) {
 		case 'w':
 			how = HOW_WRITE;

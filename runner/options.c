@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "scenarios/text.h"
 #include "scenarios/value.h"
 
-#define REPEAT_MAX 10000
+#define REPEAT_MAX  10000
+#define SAYS_INDENT "                          "
+#define SAYS_COLUMN ((int)sizeof(SAYS_INDENT) - 1)
 
 const struct option_info option_table[OPTION_COUNT] = {
 #define OPTION(id, n, l, v, w, s)                                              \
@@ -36,17 +39,36 @@ static int wrong(enum option_for who, const char *format, ...)
 	return -EINVAL;
 }
 
-/* One more for a NULL-terminated list that options borrow from argv. */
-static int list_add(const char *const **list, void *owned, const char *item)
+/* lines_take - one more for a list that options borrow from argv.
+ * false: this option isn't one that may be given again and again. */
+static bool lines_take(struct parsed *parsed, enum option_id id,
+		       const char *value)
 {
-	const char **items = owned;
-	size_t n = 0;
+	struct scenario_extra *extra = &parsed->options.extra;
+	const struct {
+		enum option_id id;
+		const char *const **list;
+	} table[OPTIONS_LISTS] = {
+		{ OPTION_fault, &extra->faults },
+		{ OPTION_phase, &extra->phases },
+		{ OPTION_expect, &extra->expects },
+		{ OPTION_load, &extra->loads },
+		{ OPTION_steady, &extra->steadies },
+	};
 
-	while (items[n])
-		n++;
-	items[n] = item;
-	*list = items;
-	return 0;
+	for (size_t i = 0; i < OPTIONS_LISTS; i++) {
+		const char **items = parsed->lists[i];
+		size_t n = 0;
+
+		if (table[i].id != id)
+			continue;
+		while (items[n])
+			n++;
+		items[n] = value;
+		*table[i].list = items;
+		return true;
+	}
+	return false;
 }
 
 static int read_number(enum option_for who, const char *name, const char *value,
@@ -127,16 +149,12 @@ static int option_take(enum option_for who, struct parsed *parsed,
 	uint64_t number;
 	int error = 0;
 
+	if (lines_take(parsed, id, value))
+		return 0;
 	switch (id) {
-	case OPTION_fault:
-		return list_add(&options->extra.faults, parsed->lists[0],
-				value);
-	case OPTION_phase:
-		return list_add(&options->extra.phases, parsed->lists[1],
-				value);
-	case OPTION_expect:
-		return list_add(&options->extra.expects, parsed->lists[2],
-				value);
+	case OPTION_ready:
+		options->extra.ready = value;
+		break;
 	case OPTION_var:
 		return read_var(who, parsed, value);
 	case OPTION_seed:
@@ -189,7 +207,7 @@ static int option_take(enum option_for who, struct parsed *parsed,
 	case OPTION_help:
 		parsed->help = true;
 		break;
-	case OPTION_COUNT:
+	default:
 		break;
 	}
 	return error;
@@ -295,7 +313,7 @@ int options_parse(int argc, char **argv, enum option_for who,
 	int error = 0;
 
 	parsed.options.argv = (const char *const *)argv;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < OPTIONS_LISTS; i++) {
 		parsed.lists[i] = calloc((size_t)argc + 1, sizeof(char *));
 		if (!parsed.lists[i])
 			error = -ENOMEM;
@@ -322,7 +340,7 @@ int options_parse(int argc, char **argv, enum option_for who,
 
 void options_clear(struct parsed *parsed)
 {
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < OPTIONS_LISTS; i++)
 		free(parsed->lists[i]);
 	for (size_t i = 0; parsed->vars && i < parsed->options.extra.vars_count;
 	     i++) {
@@ -337,20 +355,23 @@ void options_print(enum option_for who, FILE *out)
 {
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		const struct option_info *info = &option_table[i];
-		char name[64];
+		char name[80], first[80] = SAYS_INDENT;
+		int n;
 
 		if (!(info->who & who))
 			continue;
-		snprintf(name, sizeof(name), "%s%c%s--%s%s%s",
-			 info->letter ? "-" : " ",
-			 info->letter ? info->letter : ' ',
-			 info->letter ? ", " : "  ", info->name,
-			 info->value ? " " : "",
-			 info->value ? info->value : "");
-		if (strlen(name) > 22)
-			fprintf(out, "  %s\n%26s%s\n", name, "", info->says);
+		n = snprintf(name, sizeof(name), "  %s%c%s--%s%s%s",
+			     info->letter ? "-" : " ",
+			     info->letter ? info->letter : ' ',
+			     info->letter ? ", " : "  ", info->name,
+			     info->value ? " " : "",
+			     info->value ? info->value : "");
+		if (n > SAYS_COLUMN - 2)
+			fprintf(out, "%s\n", name);
 		else
-			fprintf(out, "  %-22s  %s\n", name, info->says);
+			snprintf(first, sizeof(first), "%-*s", SAYS_COLUMN,
+				 name);
+		print_wrapped(out, first, SAYS_INDENT, 80, info->says);
 	}
 }
 

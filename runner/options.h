@@ -30,12 +30,14 @@ struct option_info {
 
 extern const struct option_info option_table[OPTION_COUNT];
 
+#define OPTIONS_LISTS 5 /* options that may be given again and again */
+
 struct parsed {
 	struct options options;
 	const char *operand; /* scenario, or run; NULL: none given */
 	bool help;
-	void *lists[4];	       /* owned: what extra points to */
-	struct variable *vars; /* owned */
+	void *lists[OPTIONS_LISTS]; /* owned: what extra points to */
+	struct variable *vars;	    /* owned */
 };
 
 /* options_parse - 0; -EINVAL after a message with the next step. */

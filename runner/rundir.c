@@ -215,7 +215,8 @@ static json_t *command_json(const struct evidence *evidence,
 		json_object_set_new(vars, extra->vars[i].name,
 				    words_json_string(extra->vars[i].value));
 	return json_pack(
-		"{si so so? so so so so? so ss sI si sb sb sI sI sI sI so so?}",
+		"{si so so? so so so so? so ss sI si sb sb sI sI sI sI so so? "
+		"so? so so}",
 		"version", 1, "cwd", words_json_string(cwd), "scenario",
 		options->scenario_path
 			? words_json_string(options->scenario_path)
@@ -234,7 +235,10 @@ static json_t *command_json(const struct evidence *evidence,
 		(json_int_t)options->limit_rss_bytes, "typed",
 		words_array(options->argv), "replay_of",
 		options->replay_of ? words_json_string(options->replay_of)
-				   : NULL);
+				   : NULL,
+		"ready", extra->ready ? words_json_string(extra->ready) : NULL,
+		"loads", words_array(extra->loads), "steadies",
+		words_array(extra->steadies));
 }
 
 static int put_scenario(FILE *out, const void *what)
@@ -339,6 +343,10 @@ int command_load(const char *run_dir, struct command_record *ret_record)
 	options->extra.faults = words_from(json_object_get(json, "faults"));
 	options->extra.expects = words_from(json_object_get(json, "expects"));
 	options->extra.phases = words_from(json_object_get(json, "phases"));
+	options->extra.loads = words_from(json_object_get(json, "loads"));
+	options->extra.steadies = words_from(json_object_get(json, "steadies"));
+	options->extra.ready =
+		json_string_value(json_object_get(json, "ready"));
 	options->extra.run =
 		(char *const *)words_from(json_object_get(json, "run"));
 	options->seed = number_from(json, "seed");
@@ -370,6 +378,8 @@ void command_clear(struct command_record *record)
 	free((void *)record->options.extra.faults);
 	free((void *)record->options.extra.expects);
 	free((void *)record->options.extra.phases);
+	free((void *)record->options.extra.loads);
+	free((void *)record->options.extra.steadies);
 	free((void *)record->options.extra.run);
 	place_clear(&record->options.place);
 	free(record->vars);

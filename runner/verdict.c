@@ -13,6 +13,7 @@ static char *none_words[] = { (char *)"none", NULL };
 	{                                                                      \
 		.subject = EXPECT_##which, .op = OP_EQ,                        \
 		.text = (char *)#which "==none",                               \
+		.written = (char *)#which "==none",                            \
 		.mark = { .file = "default" },                                 \
 		.values = { .items = none_words, .count = 1 }, .phase = -1,    \
 	}
@@ -141,7 +142,7 @@ static int judge_one(const struct evidence *evidence,
 		error = no_fault(&finding);
 	finding.expect = expect;
 	finding.mark = &expect->mark;
-	finding.name = strdup(expect->text);
+	finding.name = strdup(expect->written);
 	if (!error && finding.verdict == VERDICT_PASS)
 		error = trial_hold(evidence, &finding);
 	if (!error && finding.trial == TRIAL_TOOTHLESS) {

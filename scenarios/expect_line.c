@@ -547,7 +547,9 @@ bool expect_line_parse(struct diag *diag, const struct line *line,
 		return false;
 	}
 	expect.text = expect_print(diag->arena, &expect);
-	expect.written = arena_copy(diag->arena, line->text, line->n);
+	expect.written = vars_named(line->text, line->n)
+				 ? arena_copy(diag->arena, line->text, line->n)
+				 : expect.text;
 	*ret_expect = expect;
 	return true;
 }

@@ -230,7 +230,9 @@ bool fault_line_parse(struct diag *diag, const struct line *line,
 			   "a rule longer than %d bytes", PLAN_STRING_MAX);
 		return false;
 	}
-	rule.written = arena_copy(diag->arena, line->text, line->n);
+	rule.written = vars_named(line->text, line->n)
+			       ? arena_copy(diag->arena, line->text, line->n)
+			       : rule.text;
 	*ret_rule = rule;
 	return true;
 }

@@ -74,6 +74,43 @@ static void put_rules(struct format *f, const struct scenario *s,
 	}
 }
 
+/* `tcp: 127.0.0.1:80`, as it was typed. */
+static void put_probe(struct format *f, const struct scenario *s,
+		      const struct probe *probe, const char *indent)
+{
+	static const char *const keys[] = { [PROBE_TCP] = "tcp: ",
+					    [PROBE_HTTP] = "http: ",
+					    [PROBE_FILE] = "file: ",
+					    [PROBE_COMMAND] = "command: " };
+
+	fputs(indent, f->out);
+	put_line(f, keys[probe->kind], plain_text(f, s, probe->written, true),
+		 "\n");
+}
+
+static void put_loads(struct format *f, const struct scenario *s)
+{
+	if (s->workloads_count)
+		fputs("workload:\n", f->out);
+	for (size_t i = 0; i < s->workloads_count; i++) {
+		put_line(f, "  - name: ", s->workloads[i].name, "\n");
+		put_line(f, "    run: ",
+			 plain_text(f, s, s->workloads[i].written, true), "\n");
+	}
+	if (s->steadies_count)
+		fputs("steady:\n", f->out);
+	for (size_t i = 0; i < s->steadies_count; i++) {
+		const struct steady *steady = &s->steadies[i];
+
+		put_line(f, "  - name: ", plain_text(f, s, steady->name, false),
+			 "\n");
+		put_probe(f, s, &steady->probe, "    ");
+		if (steady->every.set)
+			fprintf(f->out, "    every: %s\n",
+				print_duration(f->arena, steady->every.ns));
+	}
+}
+
 static void put_phases(struct format *f, const struct scenario *s)
 {
 	if (s->phases_written)
@@ -115,6 +152,15 @@ void format_typed(struct format *f, const struct scenario *s)
 			      false, true);
 	}
 	fprintf(f->out, "target:\n  run: [%s]\n", run.bytes);
+	if (s->target.ready.kind != PROBE_NONE) {
+		fputs("  ready:\n", f->out);
+		put_probe(f, s, &s->target.ready, "    ");
+		if (s->target.ready.within.set)
+			fprintf(f->out, "    within: %s\n",
+				print_duration(f->arena,
+					       s->target.ready.within.ns));
+	}
+	put_loads(f, s);
 	put_phases(f, s);
 	put_rules(f, s, UINT32_MAX, "");
 	if (s->expects_count)

@@ -34,6 +34,8 @@ void load_vars_check(struct load *load);
 /* load_values.c: one scalar or list of scalars into its member. */
 void load_value(struct load *load, const struct schema_key *key,
 		const struct node *node, void *member);
+bool load_is_host_port(const char *text, size_t n);
+bool load_is_url(const char *text);
 /* load_is_title - 1 to 100 characters in one line: what reports can show. */
 bool load_is_title(const char *text, size_t n);
 /* load_text - the scalar with its variables; NULL after an error. */
@@ -48,6 +50,11 @@ void load_expects(struct load *load, const struct node *node);
 void load_fault_line(struct load *load, const struct line *line,
 		     uint32_t phases);
 void load_extra(struct load *load, const struct scenario_extra *extra);
+
+/* load_typed.c: programs and probes that the command line adds. */
+void load_ready_text(struct load *load, const char *text);
+void load_load_text(struct load *load, const char *text, unsigned number);
+void load_steady_text(struct load *load, const char *text);
 
 /* load_check.c: what holds between keys. */
 void load_check(struct load *load);

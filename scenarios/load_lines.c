@@ -234,6 +234,12 @@ void load_extra(struct load *load, const struct scenario_extra *extra)
 	rules_to_front(load, from);
 	for (size_t i = 0; extra->phases && extra->phases[i]; i++)
 		load_phase_text(load, extra->phases[i]);
+	if (extra->ready)
+		load_ready_text(load, extra->ready);
+	for (size_t i = 0; extra->loads && extra->loads[i]; i++)
+		load_load_text(load, extra->loads[i], (unsigned)i + 1);
+	for (size_t i = 0; extra->steadies && extra->steadies[i]; i++)
+		load_steady_text(load, extra->steadies[i]);
 	for (size_t i = 0; extra->expects && extra->expects[i]; i++) {
 		struct line line = line_of_text(&load->diag, "--expect",
 						extra->expects[i]);

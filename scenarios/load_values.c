@@ -156,7 +156,7 @@ bool load_is_title(const char *text, size_t n)
 	return n > 0 && utf8_count(text, n) <= 100;
 }
 
-static bool is_host_port(const char *text, size_t n)
+bool load_is_host_port(const char *text, size_t n)
 {
 	const char *colon = memrchr(text, ':', n);
 	size_t head = colon ? (size_t)(colon - text) : 0;
@@ -167,7 +167,7 @@ static bool is_host_port(const char *text, size_t n)
 	       (text[0] == '[' || !memchr(text, ':', head));
 }
 
-static bool is_url(const char *text)
+bool load_is_url(const char *text)
 {
 	return (!strncmp(text, "http://", 7) && text[7]) ||
 	       (!strncmp(text, "https://", 8) && text[8]);
@@ -234,8 +234,8 @@ static void load_probe(struct load *load, const struct schema_key *key,
 	text = load_text(load, key, node, &n);
 	if (!text)
 		return;
-	if ((key->type == TYPE_tcp && !is_host_port(text, n)) ||
-	    (key->type == TYPE_http && !is_url(text)) || !n)
+	if ((key->type == TYPE_tcp && !load_is_host_port(text, n)) ||
+	    (key->type == TYPE_http && !load_is_url(text)) || !n)
 		load_wrong(load, key, node);
 	probe->where = arena_copy(load->arena, text, n);
 }

@@ -51,6 +51,7 @@ struct probe {
 	char *where;		/* host:port, URL, path */
 	struct strings command; /* exit 0 is healthy */
 	struct duration within; /* ready: default 10s; a sample: 1s */
+	char *written; /* what was typed for it; NULL: it is a file's */
 	struct mark mark;
 };
 
@@ -81,6 +82,7 @@ struct workload {
 	unsigned clients; /* copies at once; default 1, at most 256 */
 	struct duration timeout;
 	struct strings expect_exit; /* not used; see expectations */
+	char *written; /* the command as typed; NULL: it is a file's */
 	struct mark mark;
 };
 
@@ -93,7 +95,7 @@ struct steady { /* a probe that is sampled throughout */
 
 struct rule {	       /* one fault line, parsed */
 	char *text;    /* canonical: prints and parses to the same */
-	char *written; /* the line before its variables were replaced */
+	char *written; /* as typed where that names a variable, else text */
 	struct mark mark;
 	uint16_t calls[CALL_COUNT];
 	size_t calls_count;
@@ -127,7 +129,7 @@ struct expect {
 	enum expect_subject subject;
 	enum expect_op op;
 	char *text;    /* canonical */
-	char *written; /* before its variables were replaced */
+	char *written; /* as typed where that names a variable, else text */
 	struct mark mark;
 	struct strings args;   /* words between subject and operator */
 	struct strings values; /* right-hand side; one unless OP_IN */
@@ -190,9 +192,12 @@ struct scenario {
 
 /* What the command line adds to a file, or gives in its place. */
 struct scenario_extra {
-	const char *const *faults;  /* -f, NULL-terminated; NULL: none */
-	const char *const *expects; /* --expect */
-	const char *const *phases;  /* --phase 'NAME 20s: RULE; RULE' */
+	const char *const *faults;   /* -f, NULL-terminated; NULL: none */
+	const char *const *expects;  /* --expect */
+	const char *const *phases;   /* --phase 'NAME 20s: RULE; RULE' */
+	const char *ready;	     /* --ready PROBE */
+	const char *const *loads;    /* --load COMMAND: load1, load2 … */
+	const char *const *steadies; /* --steady 'NAME PROBE every 50ms' */
 	char *const *run; /* after --; NULL: as in the file; ${x} is replaced
 				 where x is a variable, else left to a shell */
 	const struct variable *vars; /* --var NAME=VALUE, and the runner's own:

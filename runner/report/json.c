@@ -89,7 +89,8 @@ static json_t *rule_json(const struct evidence *evidence, size_t index)
 
 	if (!json)
 		return NULL;
-	error |= put(json, "text", words_json_string(rule->text));
+	error |= put(json, "text", words_json_string(rule->written));
+	error |= put(json, "expanded", words_json_string(rule->text));
 	error |= mark_put(json, &rule->mark);
 	error |= put(json, "matched",
 		     json_integer((json_int_t)evidence->matched[index]));
@@ -125,6 +126,7 @@ static json_t *finding_json(const struct evidence *evidence,
 	error |= put(json, "since", words_json_string(finding->since));
 	error |= put(json, "site", words_json_string(finding->site));
 	if (expect) {
+		error |= put(json, "expanded", words_json_string(expect->text));
 		error |= put(json, "phase",
 			     words_json_string(
 				     expect->phase < 0

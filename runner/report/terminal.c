@@ -220,7 +220,7 @@ static void rule_lines(const struct page *page, const struct evidence *evidence)
 		fprintf(page->out, "%10llu %8llu  ",
 			(unsigned long long)evidence->fired[i],
 			(unsigned long long)evidence->matched[i]);
-		wrapped(page, scenario->rules[i].text, 21);
+		wrapped(page, scenario->rules[i].written, 21);
 	}
 }
 
