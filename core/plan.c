@@ -276,21 +276,6 @@ static bool are_chains_sound(const struct plan *plan)
 	return true;
 }
 
-static uint64_t rules_by_object(const struct plan *plan, unsigned id)
-{
-	const uint16_t *chain = plan->chain[id];
-	uint64_t rules = 0;
-
-	for (unsigned i = 0; i < chain[1]; i++) {
-		unsigned r = plan->index[chain[0] + i];
-
-		if (!(plan->rules[r].selectors & SELECT_OBJECT))
-			return 0;
-		rules |= 1ull << r;
-	}
-	return rules;
-}
-
 int plan_open(const void *map, size_t bytes, struct plan *ret_plan)
 {
 	const struct plan_header *h = map;
@@ -320,8 +305,6 @@ int plan_open(const void *map, size_t bytes, struct plan *ret_plan)
 			return -EBADMSG;
 	if (!are_chains_sound(&plan) || !are_decisions_sound(h, plan.decisions))
 		return -EBADMSG;
-	for (unsigned id = 0; id < CALL_COUNT; id++)
-		plan.by_object[id] = rules_by_object(&plan, id);
 	*ret_plan = plan;
 	return 0;
 }

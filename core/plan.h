@@ -106,10 +106,6 @@ struct plan {
 	const uint16_t *index;
 	const struct plan_decision *decisions;
 	const char *base;
-	/* A call's rules, bit by number, if all of them select by object: one
-	 * look at what is remembered of an fd may exclude them at once.  0 if
-	 * some rule doesn't, or there is none. */
-	uint64_t by_object[CALL_COUNT];
 };
 
 /* plan_open - check and adopt a compiled plan.

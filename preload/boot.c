@@ -140,6 +140,7 @@ void guest_boot(void)
 	guest_shared = &header;
 	guest_state = state;
 	exe_look();
+	quick_fill();
 }
 
 /* Tell an independent count from when on, and what it mustn't count. */
@@ -165,6 +166,7 @@ __attribute__((constructor(101))) static void guest_construct(void)
 		return;
 	boot_stage = BOOT_DONE;
 	process_watch_forks();
+	readable_look();
 	sites_patch(guest_shared->sites_dir, guest_process);
 	mark_ready();
 }

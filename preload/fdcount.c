@@ -14,9 +14,9 @@ struct fdcount *fdcount_of(int fd)
 	if (fd < 0 || fd >= GUEST_FDS_MAX)
 		return NULL;
 	row = &fdcounts[fd];
-	if (row->epoch != fdcount_epoch) {
+	if (guest_fds[fd].counts_epoch != fdcount_epoch) {
 		memset(row, 0, sizeof(*row));
-		row->epoch = fdcount_epoch;
+		guest_fds[fd].counts_epoch = fdcount_epoch;
 	}
 	return row;
 }
@@ -24,7 +24,7 @@ struct fdcount *fdcount_of(int fd)
 void fdcount_forget(int fd)
 {
 	if (fd >= 0 && fd < GUEST_FDS_MAX)
-		fdcounts[fd].epoch = 0;
+		guest_fds[fd].counts_epoch = 0;
 }
 
 void fdcount_forget_all(void)

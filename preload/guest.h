@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/single_threaded.h>
 
 #include "core/sys.h"
 #include "preload/door.h"
@@ -34,8 +35,10 @@ struct flight {
 	bool passed; /* ... and nothing may act */
 	bool ended;  /* a rule without `also` has acted */
 	bool acts;
-	bool pending; /* event waits for the call's outcome */
+	bool has_objects; /* objects is object_rules() of the call's fd */
+	bool pending;	  /* event waits for the call's outcome */
 	uint8_t pending_rule;
+	uint64_t objects;
 	uint32_t hang_phases; /* a hang ends when none of them holds */
 	struct call call;     /* id always; the rest when filled */
 	struct event event;   /* of the pending decision */
@@ -104,12 +107,59 @@ HIDDEN void rules_settle(struct flight *flight, bool has_bent);
 /* select.c */
 HIDDEN bool select_holds(struct flight *flight, unsigned rule);
 
+/* What is known of an fd.  key: a count of the fd's lives (high half) and the
+ * phase's stamp, which is 0 when rules holds nothing. */
+struct known {
+	_Atomic uint64_t key;
+	_Atomic uint64_t rules;	    /* whose object selectors all match */
+	uint32_t counts_epoch;	    /* of its struct fdcount */
+	_Atomic uint32_t client_in; /* the epoch in which it connected */
+	uint8_t pad[8];
+};
+HIDDEN extern struct known guest_fds[GUEST_FDS_MAX];
+HIDDEN extern uint32_t object_salt; /* of the stamp; another after a fork */
+
+/* quick.c - which calls pass, by site_quick.h and by their size. */
+struct quick_row {
+	uint64_t rules;
+	uint16_t call;
+	uint8_t flags;
+	uint8_t pad[5];
+};
+struct quick_size {
+	uint64_t first, last; /* no rule wants less, or more; all: it does */
+};
+HIDDEN extern uint8_t site_quick_flags[CALL_NR_MAX]; /* as in the rows */
+HIDDEN extern struct quick_row site_quick_rows[CALL_NR_MAX];
+HIDDEN extern struct quick_size quick_sizes[CALL_COUNT];
+HIDDEN void quick_fill(void); /* after guest_exe_rules are known */
+
+static inline void count_call(_Atomic uint64_t *count)
+{
+	/* One instruction is atomic enough against our own handlers. */
+	if (__libc_single_threaded)
+		__asm__ volatile("incq %0" : "+m"(*(uint64_t *)count));
+	else
+		BUMP(*count);
+}
+
+/* Has every rule of the call a size=, and is this none of them?  Then it is
+ * counted and needn't be looked at. */
+static inline bool quick_passes_size(unsigned id, uint64_t size)
+{
+	const struct quick_size *want = &quick_sizes[id];
+
+	if (!guest_process || (size >= want->first && size <= want->last))
+		return false;
+	count_call(&guest_process->calls[id]);
+	return true;
+}
+
 /* object.c - what fds are about. */
-HIDDEN uint64_t object_rules(int fd); /* rules whose object selectors match */
+/* Rules whose object selectors match.  will_close: don't remember it. */
+HIDDEN uint64_t object_rules(int fd, bool will_close);
 HIDDEN uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
 				  bool is_client);
-/* Is it known already that none of the call's rules matches this fd? */
-HIDDEN bool object_excludes(unsigned id, int fd);
 HIDDEN void object_forget(int fd);
 HIDDEN void object_forget_all(void); /* in the child of a fork */
 HIDDEN void object_forget_range(unsigned first, unsigned last);
@@ -121,7 +171,6 @@ HIDDEN bool side_is_server(int fd);
 
 /* fdcount.c - counts of `per=fd`; NULL: past GUEST_FDS_MAX. */
 struct fdcount {
-	uint32_t epoch;
 	uint32_t matched[PLAN_RULES_MAX];
 	uint16_t fired[PLAN_RULES_MAX];
 };
@@ -134,13 +183,22 @@ struct addrinfo;
 HIDDEN void host_note(const char *node, const struct addrinfo *list);
 HIDDEN uint64_t host_rules(const struct sockaddr *addr, unsigned addrlen);
 
+/* readable.c */
+HIDDEN void readable_look(void); /* at start, in the main thread */
+/* From there on, so many bytes are readable; 0: who knows.  regs: NULL at the
+ * symbol door. */
+HIDDEN size_t readable_bytes(const void *from, const struct site_regs *regs);
+
 /* path.c */
 /* The absolute, lexically normal path behind an fd or a path argument.
- * buf: GUEST_PATH_MAX bytes.  True: it is there.  *ret_doubt: it isn't, and
- * that is our doubt, not the object's nature. */
-HIDDEN bool path_of_fd(int fd, char *buf, bool *ret_doubt);
-HIDDEN bool path_of_arg(int dirfd, const char *path, char *buf,
-			bool *ret_doubt);
+ * bytes: of buf; GUEST_PATH_MAX is enough for all that the kernel takes.
+ * Returns the length of what is there, or -errno: -ENAMETOOLONG if it doesn't
+ * fit; -EFAULT if the argument isn't readable and -ENOTDIR if dirfd is no
+ * file, which is the kernel's to say. */
+#define PATH_SHORT_BYTES 256 /* nearly all fit, and so does that in a frame */
+HIDDEN long path_of_fd(int fd, char *buf, size_t bytes);
+HIDDEN long path_of_arg(const struct flight *flight, int dirfd,
+			const char *path, char *buf, size_t bytes);
 
 /* scratch.c - 4 KiB buffers, because signal stacks are small. */
 HIDDEN char *scratch_claim(void); /* NULL: none is left */

@@ -5,7 +5,6 @@
  * target's own instruction whenever nothing has to follow it.
  */
 #include <fcntl.h>
-#include <sys/single_threaded.h>
 
 #include "preload/around.h"
 #include "preload/guest.h"
@@ -129,15 +128,6 @@ void flight_ask_nonblocking(struct flight *flight)
 			    call->msgflags & MSG_DONTWAIT;
 }
 
-/* One instruction is atomic enough against our own signal handlers. */
-static inline void count_call(_Atomic uint64_t *count)
-{
-	if (__libc_single_threaded)
-		__asm__ volatile("incq %0" : "+m"(*(uint64_t *)count));
-	else
-		BUMP(*count);
-}
-
 /* What is known of an fd goes out of date with these, whatever becomes of
  * the call: at worst it is looked up once more. */
 static void note_objects(const struct flight *flight)
@@ -232,34 +222,19 @@ static long site_act(struct flight *flight)
 	return SITE_RETURN;
 }
 
-static inline uint64_t reg_of(const struct site_regs *regs, unsigned n)
+long site_hook(struct site_regs *regs)
 {
-	return *(const uint64_t *)((const char *)regs + arg_offsets[n]);
-}
-
-/* The way of nearly every transfer under a plan with path= or peer=: its fd
- * was looked up before, and no rule wants it. */
-static inline bool passes_quickly(const struct call_kernel *row,
-				  const struct site_regs *regs)
-{
-	const struct view *view = &row->view;
-
-	if (!(view->buf || view->iov) || row->other_arg || !guest_process ||
-	    !guest_state->armed_call[row->id] ||
-	    (view->addr && reg_of(regs, view->addr)) ||
-	    !object_excludes(row->id, (int)reg_of(regs, view->fd)))
-		return false;
-	count_call(&guest_process->calls[row->id]);
-	return true;
-}
-
-static NOINLINE long site_judge(const struct call_kernel *row,
-				struct site_regs *regs)
-{
+	const struct call_kernel *row;
 	struct flight flight;
-	unsigned id = row->id;
 	bool acts = false;
+	unsigned id;
 
+	if (regs->rax >= CALL_NR_MAX)
+		return SITE_PROCEED;
+	if (UNLIKELY(guest_state->armed_nr[regs->rax] == NR_COUNTED))
+		BUMP(guest_state->seen_nr[regs->rax]);
+	row = &call_kernel_table[regs->rax];
+	id = row->id;
 	flight.row = row;
 	flight.regs = regs;
 	if (row->other_arg &&
@@ -281,18 +256,6 @@ static NOINLINE long site_judge(const struct call_kernel *row,
 		return SITE_RETURN;
 	}
 	return SITE_PROCEED;
-}
-
-long site_hook(struct site_regs *regs)
-{
-	const struct call_kernel *row;
-
-	if (regs->rax >= CALL_NR_MAX)
-		return SITE_PROCEED;
-	if (UNLIKELY(guest_state->armed_nr[regs->rax] == NR_COUNTED))
-		BUMP(guest_state->seen_nr[regs->rax]);
-	row = &call_kernel_table[regs->rax];
-	return passes_quickly(row, regs) ? SITE_PROCEED : site_judge(row, regs);
 }
 
 bool hook_before(struct flight *flight)

@@ -10,33 +10,28 @@
 
 #include "preload/guest.h"
 
-/* key: a count of the fd's lives (high half) and the phase's stamp, which is
- * 0 when the entry holds nothing. */
-struct object {
-	_Atomic uint64_t key;
-	_Atomic uint64_t rules;
-	_Atomic uint32_t client_in; /* the epoch in which it connected */
-};
-
-static struct object objects[GUEST_FDS_MAX];
+struct known guest_fds[GUEST_FDS_MAX];
 
 /* Counts forks above us.  A child's copies of memory and of open files may be
  * of two moments, between which another thread made an fd mean something
  * else: it starts with nothing remembered. */
 static uint32_t epoch = 1;
+uint32_t object_salt;
 
+/* site_amd64.S reckons it as well. */
 static uint32_t phase_stamp(void)
 {
 	uint64_t began_ns = PEEK(guest_state->phase_ns);
 
 	return ((uint32_t)began_ns ^ PEEK(guest_state->phase) << 24 ^
-		epoch * 0x9e3779b9u) |
+		object_salt) |
 	       1;
 }
 
 void object_forget_all(void)
 {
 	epoch++;
+	object_salt = (epoch - 1) * 0x9e3779b9u;
 }
 
 /* What was found out about an fd. */
@@ -100,7 +95,7 @@ static uint64_t rules_of(const struct look *look)
 bool object_is_client(int fd)
 {
 	if (fd >= 0 && fd < GUEST_FDS_MAX &&
-	    PEEK(objects[fd].client_in) == epoch)
+	    PEEK(guest_fds[fd].client_in) == epoch)
 		return true;
 	return !side_is_server(fd);
 }
@@ -121,21 +116,33 @@ static bool is_open(int fd)
 	return sys3(SYS_fcntl, fd, F_GETFD, 0) >= 0;
 }
 
+/* The path behind an open fd, in the small buffer or in a claimed one. */
+static char *path_look(int fd, char small[PATH_SHORT_BYTES])
+{
+	long n = path_of_fd(fd, small, PATH_SHORT_BYTES);
+	char *buf;
+
+	if (n >= 0)
+		return small;
+	if (n != -ENAMETOOLONG || !(buf = scratch_claim()))
+		return NULL;
+	if (path_of_fd(fd, buf, GUEST_PATH_MAX) >= 0)
+		return buf;
+	scratch_release(buf);
+	return NULL;
+}
+
 /* Returns whether the answer may be remembered. */
 static bool look_up(int fd, uint64_t *ret_rules)
 {
 	struct look look = { .path = NULL };
-	bool is_in_doubt = false, may_keep = true;
-	char *buf;
+	char small[PATH_SHORT_BYTES], *buf = path_look(fd, small);
+	bool may_keep = true;
 
 	*ret_rules = 0;
-	if (!is_open(fd))
-		return false;
-	buf = scratch_claim();
-	if (!buf || !path_of_fd(fd, buf, &is_in_doubt) || is_in_doubt) {
-		BUMP(guest_state->unresolved);
-		if (buf)
-			scratch_release(buf);
+	if (!buf) {
+		if (is_open(fd))
+			BUMP(guest_state->unresolved);
 		return false;
 	}
 	if (buf[0] == '/')
@@ -145,14 +152,15 @@ static bool look_up(int fd, uint64_t *ret_rules)
 		may_keep = look.has_peer;
 	}
 	*ret_rules = rules_of(&look);
-	scratch_release(buf);
+	if (buf != small)
+		scratch_release(buf);
 	return may_keep;
 }
 
-uint64_t object_rules(int fd)
+uint64_t object_rules(int fd, bool will_close)
 {
 	uint32_t stamp = phase_stamp();
-	struct object *object;
+	struct known *known;
 	uint64_t rules, key;
 
 	if (fd < 0)
@@ -161,33 +169,20 @@ uint64_t object_rules(int fd)
 		look_up(fd, &rules);
 		return rules;
 	}
-	object = &objects[fd];
-	key = atomic_load_explicit(&object->key, memory_order_acquire);
+	known = &guest_fds[fd];
+	key = atomic_load_explicit(&known->key, memory_order_acquire);
 	if (LIKELY((uint32_t)key == stamp))
-		return PEEK(object->rules);
-	if (!look_up(fd, &rules) || !process_is_ours())
+		return PEEK(known->rules);
+	if (!look_up(fd, &rules) || will_close || !process_is_ours())
 		return rules;
 	/* Whoever looks while the two are stored sees another key. */
-	if (atomic_compare_exchange_strong(&object->key, &key,
+	if (atomic_compare_exchange_strong(&known->key, &key,
 					   (key >> 32) << 32)) {
-		atomic_store(&object->rules, rules);
+		atomic_store(&known->rules, rules);
 		key = (key >> 32) << 32;
-		atomic_compare_exchange_strong(&object->key, &key, key | stamp);
+		atomic_compare_exchange_strong(&known->key, &key, key | stamp);
 	}
 	return rules;
-}
-
-bool object_excludes(unsigned id, int fd)
-{
-	uint64_t rules = guest_plan.by_object[id];
-	const struct object *object;
-
-	if (!rules || (unsigned)fd >= GUEST_FDS_MAX)
-		return false;
-	object = &objects[fd];
-	return (uint32_t)atomic_load_explicit(
-		       &object->key, memory_order_acquire) == phase_stamp() &&
-	       !(PEEK(object->rules) & rules);
 }
 
 uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
@@ -206,17 +201,17 @@ uint64_t object_rules_addr(const struct sockaddr *addr, unsigned addrlen,
 
 void object_forget(int fd)
 {
-	struct object *object;
+	struct known *known;
 	uint64_t key;
 
 	if (fd < 0 || fd >= GUEST_FDS_MAX)
 		return;
-	object = &objects[fd];
-	key = PEEK(object->key);
-	while (!atomic_compare_exchange_weak(&object->key, &key,
+	known = &guest_fds[fd];
+	key = PEEK(known->key);
+	while (!atomic_compare_exchange_weak(&known->key, &key,
 					     ((key >> 32) + 1) << 32))
 		;
-	atomic_store_explicit(&object->client_in, 0, memory_order_relaxed);
+	atomic_store_explicit(&known->client_in, 0, memory_order_relaxed);
 }
 
 void object_forget_range(unsigned first, unsigned last)
@@ -231,6 +226,6 @@ void object_connects(int fd)
 {
 	object_forget(fd);
 	if (fd >= 0 && fd < GUEST_FDS_MAX)
-		atomic_store_explicit(&objects[fd].client_in, epoch,
+		atomic_store_explicit(&guest_fds[fd].client_in, epoch,
 				      memory_order_relaxed);
 }

@@ -8,22 +8,25 @@
 
 #include "preload/guest.h"
 
+#define PROC_FD "/proc/self/fd/"
 #define DELETED " (deleted)"
 
-static void strip_deleted(char *path, size_t n)
+static size_t strip_deleted(char *path, size_t n)
 {
 	size_t tail = sizeof(DELETED) - 1;
 
 	if (n > tail && memcmp(path + n - tail, DELETED, tail) == 0)
-		path[n - tail] = '\0';
+		n -= tail;
+	path[n] = '\0';
+	return n;
 }
 
-bool path_of_fd(int fd, char *buf, bool *ret_doubt)
+long path_of_fd(int fd, char *buf, size_t bytes)
 {
-	char link[32] = "/proc/self/fd/", digits[12];
-	size_t at = strlen(link), n = 0;
+	char link[32] = PROC_FD, digits[12];
+	size_t at = sizeof(PROC_FD) - 1, n = 0;
 	unsigned value = (unsigned)fd;
-	long bytes;
+	long ret;
 
 	do
 		digits[n++] = (char)('0' + value % 10);
@@ -31,20 +34,18 @@ bool path_of_fd(int fd, char *buf, bool *ret_doubt)
 	while (n)
 		link[at++] = digits[--n];
 	link[at] = '\0';
-	bytes = sys6(SYS_readlinkat, AT_FDCWD, (long)link, (long)buf,
-		     GUEST_PATH_MAX - 1, 0, 0);
-	if (bytes < 0 || bytes == GUEST_PATH_MAX - 1) {
-		*ret_doubt = true;
-		return false;
-	}
-	buf[bytes] = '\0';
-	strip_deleted(buf, (size_t)bytes);
-	return true;
+	ret = sys6(SYS_readlinkat, AT_FDCWD, (long)link, (long)buf, (long)bytes,
+		   0, 0);
+	if (ret < 0)
+		return ret;
+	if ((size_t)ret == bytes)
+		return -ENAMETOOLONG;
+	return (long)strip_deleted(buf, (size_t)ret);
 }
 
 /* Copy a string of the target's, page by page.  Its length; -EFAULT: it isn't
  * readable; -ENAMETOOLONG: it doesn't fit, or has no end. */
-static long string_copy(char *to, const char *from, size_t max)
+static long string_copy_careful(char *to, const char *from, size_t max)
 {
 	size_t done = 0;
 
@@ -64,8 +65,21 @@ static long string_copy(char *to, const char *from, size_t max)
 	return -ENAMETOOLONG;
 }
 
+static long string_copy(char *to, const char *from, size_t max,
+			const struct site_regs *regs)
+{
+	size_t known = readable_bytes(from, regs);
+
+	for (size_t i = 0; i < known && i < max; i++) {
+		to[i] = from[i];
+		if (to[i] == '\0')
+			return (long)i;
+	}
+	return string_copy_careful(to, from, max);
+}
+
 /* In place: no empty parts, no `.`, no `..`, no slash at the end. */
-static void normalise(char *path)
+static long normalise(char *path)
 {
 	char *to = path;
 	const char *from = path;
@@ -84,7 +98,8 @@ static void normalise(char *path)
 				;
 		} else if (n && !(n == 1 && from[0] == '.')) {
 			*to++ = '/';
-			memmove(to, from, n);
+			if (to != from)
+				memmove(to, from, n);
 			to += n;
 		}
 		from = end;
@@ -92,42 +107,44 @@ static void normalise(char *path)
 	if (to == path)
 		*to++ = '/';
 	*to = '\0';
+	return to - path;
 }
 
-static bool base_of(int dirfd, char *buf, bool *ret_doubt)
+static long base_of(int dirfd, char *buf, size_t bytes)
 {
 	long n;
 
-	if (dirfd != AT_FDCWD)
-		return path_of_fd(dirfd, buf, ret_doubt) && buf[0] == '/';
-	n = sys3(SYS_getcwd, (long)buf, GUEST_PATH_MAX, 0);
-	if (n > 0 && buf[0] == '/')
-		return true;
-	*ret_doubt = true; /* too long, removed, or outside a chroot */
-	return false;
+	if (dirfd != AT_FDCWD) {
+		n = path_of_fd(dirfd, buf, bytes);
+		return n > 0 && buf[0] != '/' ? -ENOTDIR : n;
+	}
+	n = sys3(SYS_getcwd, (long)buf, (long)bytes, 0);
+	if (n == -ERANGE)
+		return -ENAMETOOLONG;
+	if (n > 0 && buf[0] != '/')
+		return -ENOENT; /* outside a chroot */
+	return n > 0 ? n - 1 : n;
 }
 
-bool path_of_arg(int dirfd, const char *path, char *buf, bool *ret_doubt)
+long path_of_arg(const struct flight *flight, int dirfd, const char *path,
+		 char *buf, size_t bytes)
 {
-	long n = string_copy(buf, path, GUEST_PATH_MAX);
+	long n = string_copy(buf, path, bytes, flight->regs), base;
+	char *tail;
 
-	if (n == -EFAULT)
-		return false; /* the kernel's to say */
-	if (n >= 0 && buf[0] != '/') {
-		if (!base_of(dirfd, buf, ret_doubt))
-			return false;
-		n = (long)strlen(buf);
-		if (n + 2 > GUEST_PATH_MAX) {
-			*ret_doubt = true;
-			return false;
-		}
-		buf[n++] = '/';
-		n = string_copy(buf + n, path, GUEST_PATH_MAX - (size_t)n);
-	}
-	if (n < 0) {
-		*ret_doubt = true;
-		return false;
-	}
-	normalise(buf);
-	return true;
+	if (n < 0)
+		return n;
+	if (buf[0] == '/')
+		return normalise(buf);
+	n++;
+	tail = buf + bytes - n;
+	if (tail < buf + 2)
+		return -ENAMETOOLONG;
+	memmove(tail, buf, (size_t)n);
+	base = base_of(dirfd, buf, (size_t)(tail - buf));
+	if (base < 0)
+		return base;
+	buf[base++] = '/'; /* where the end was */
+	memmove(buf + base, tail, (size_t)n);
+	return normalise(buf);
 }

@@ -253,6 +253,7 @@ bool rules_judge(struct flight *flight)
 
 	flight->looked = flight->passed = false;
 	flight->ended = flight->acts = flight->pending = false;
+	flight->has_objects = false;
 	flight->hang_phases = 0;
 	for (unsigned i = 0; i < chain[1]; i++) {
 		unsigned r = plan->index[chain[0] + i];

@@ -49,27 +49,82 @@ static bool frame_holds(const struct flight *flight, const char *glob)
 	return stack_has_frame_here(glob);
 }
 
-/* A path argument says what the call is about; either of two will do. */
-static bool path_args_hold(const struct call *call, const char *glob)
-{
-	const char *paths[] = { call->path, call->path2 };
-	const int dirfds[] = { call->dirfd, call->dirfd2 };
-	bool is_in_doubt = false, holds = false;
-	char *buf = scratch_claim();
+/* A path argument, and the directory that it starts from. */
+struct path_arg {
+	int dirfd;
+	const char *path; /* NULL: there is none */
+};
 
-	if (!buf) {
-		BUMP(guest_state->unresolved);
-		return false;
+static void path_args_read(const struct flight *flight,
+			   struct path_arg first[1], struct path_arg second[1])
+{
+	const struct call *call = &flight->call;
+	const struct view *view;
+
+	if (flight->filled) {
+		*first = (struct path_arg){ call->dirfd, call->path };
+		*second = (struct path_arg){ call->dirfd2, call->path2 };
+		return;
 	}
-	for (int i = 0; i < 2 && !holds; i++) {
-		holds = paths[i] &&
-			path_of_arg(dirfds[i], paths[i], buf, &is_in_doubt) &&
-			glob_match(glob, buf);
+	view = &flight->row->view;
+	first->dirfd =
+		view->dirfd ? (int)flight_arg(flight, view->dirfd) : AT_FDCWD;
+	first->path = (const char *)flight_arg(flight, view->path);
+	second->dirfd =
+		view->dirfd2 ? (int)flight_arg(flight, view->dirfd2) : AT_FDCWD;
+	second->path = (const char *)flight_arg(flight, view->path2);
+}
+
+/* Add the wanted rules whose path= matches; false: it isn't known, for want
+ * of memory or of what the kernel would tell. */
+static bool path_look(const struct flight *flight, const struct path_arg *arg,
+		      uint64_t wanted, uint64_t *rules)
+{
+	char small[PATH_SHORT_BYTES], *buf = small;
+	long n = path_of_arg(flight, arg->dirfd, arg->path, buf, sizeof(small));
+
+	if (n == -ENAMETOOLONG) {
+		buf = scratch_claim();
+		if (!buf)
+			return false;
+		n = path_of_arg(flight, arg->dirfd, arg->path, buf,
+				GUEST_PATH_MAX);
 	}
-	scratch_release(buf);
-	if (is_in_doubt && !holds)
+	for (uint64_t left = n < 0 ? 0 : wanted; left; left &= left - 1) {
+		unsigned r = (unsigned)__builtin_ctzll(left);
+
+		if (glob_match(guest_plan.base + guest_plan.rules[r].path_off,
+			       buf))
+			*rules |= 1ull << r;
+	}
+	if (buf != small)
+		scratch_release(buf);
+	return n >= 0 || n == -EFAULT || n == -ENOTDIR;
+}
+
+/* A path argument says what the call is about; either of two will do. */
+static uint64_t path_rules(const struct flight *flight)
+{
+	const uint16_t *chain = guest_plan.chain[flight->call.id];
+	uint64_t wanted = 0, rules = 0;
+	struct path_arg first, second;
+	bool is_sure = true;
+
+	for (unsigned i = 0; i < chain[1]; i++) {
+		unsigned r = guest_plan.index[chain[0] + i];
+
+		if ((guest_plan.rules[r].selectors & SELECT_OBJECT) ==
+		    SELECT_PATH)
+			wanted |= 1ull << r;
+	}
+	path_args_read(flight, &first, &second);
+	if (first.path)
+		is_sure = path_look(flight, &first, wanted, &rules);
+	if (second.path && rules != wanted)
+		is_sure &= path_look(flight, &second, wanted, &rules);
+	if (!is_sure && rules != wanted)
 		BUMP(guest_state->unresolved);
-	return holds;
+	return rules;
 }
 
 /* An address argument, as connect and sendto have it, is nearer to the call
@@ -96,6 +151,25 @@ static bool addr_holds(const struct call *call, unsigned r)
 	       1;
 }
 
+/* What the call is about is looked at once, for all rules of the chain. */
+static uint64_t objects_of_fd(struct flight *flight, int fd)
+{
+	bool will_close = call_table[flight->call.id].flags & CALL_RELEASES_FD;
+
+	if (!flight->has_objects)
+		flight->objects = object_rules(fd, will_close);
+	flight->has_objects = true;
+	return flight->objects;
+}
+
+static uint64_t objects_of_path(struct flight *flight)
+{
+	if (!flight->has_objects)
+		flight->objects = path_rules(flight);
+	flight->has_objects = true;
+	return flight->objects;
+}
+
 static bool object_holds(struct flight *flight, unsigned r,
 			 const struct plan_rule *rule)
 {
@@ -103,19 +177,19 @@ static bool object_holds(struct flight *flight, unsigned r,
 	unsigned about = rule->selectors & SELECT_OBJECT;
 
 	if (view && !view->path && !view->addr && !view->msg)
-		return object_rules(flight_fd(flight)) >> r & 1;
+		return objects_of_fd(flight, flight_fd(flight)) >> r & 1;
+	if (view && view->path && flight_arg(flight, view->path))
+		return objects_of_path(flight) >> r & 1;
 	flight_fill(flight);
 	if (flight->call.host)
 		return about == SELECT_HOST &&
 		       glob_match(guest_plan.base + rule->host_off,
 				  flight->call.host);
 	if (flight->call.path)
-		return about == SELECT_PATH &&
-		       path_args_hold(&flight->call,
-				      guest_plan.base + rule->path_off);
+		return objects_of_path(flight) >> r & 1;
 	if (has_addr(&flight->call) && !(about & SELECT_PATH))
 		return addr_holds(&flight->call, r);
-	return object_rules(flight->call.fd) >> r & 1;
+	return objects_of_fd(flight, flight->call.fd) >> r & 1;
 }
 
 bool select_holds(struct flight *flight, unsigned r)

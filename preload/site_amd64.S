@@ -13,11 +13,13 @@
  * saved them.
  */
 #include "preload/site_pool.h"
+#include "preload/site_quick.h"
 
 #define STUB_PROCEED 0
 #define STUB_RESULT  8
 #define STUB_SYSCALL 16
 
+#define CALL_NR_MAX  512 /* core/call.h */
 #define RED_ZONE     128
 #define SYSCALL_SLOT (-RED_ZONE - 8) /* of regs->rip, from the CFA */
 
@@ -27,7 +29,7 @@
 
 	.text
 
-/* ---- the hook is asked --------------------------------------------------- */
+/* ---- the quick pass, or the hook is asked -------------------------------- */
 	.globl	site_slow
 	.hidden	site_slow
 	.type	site_slow, @function
@@ -37,6 +39,124 @@ site_slow:
 	.cfi_signal_frame
 	.cfi_def_cfa %rsp, 0
 	CFI_RETURN_IN_STUB
+	cmp	$CALL_NR_MAX, %rax
+	jae	.Lask
+	lea	site_quick_flags(%rip), %rcx
+	cmpb	$0, (%rcx,%rax)
+	je	.Lask
+	lea	-RED_ZONE(%rsp), %rsp
+	.cfi_def_cfa_offset RED_ZONE
+	push	%rdx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rdx, 0
+	push	%rsi
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rsi, 0
+	push	%r10
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r10, 0
+
+	/* r10: the number's row, rsi: the state, rdx: what is known of the fd */
+	mov	%eax, %ecx
+	shl	$QUICK_ROW_SHIFT, %ecx
+	lea	site_quick_rows(%rip), %r10
+	add	%rcx, %r10
+	mov	guest_state(%rip), %rsi
+	cmpb	$STATE_NR_COUNTED, (%rsi,%rax)
+	je	.Lno
+	movzwl	QUICK_ROW_CALL(%r10), %ecx
+	cmpb	$0, STATE_ARMED_CALL(%rsi,%rcx)
+	je	.Lno
+	movzbl	QUICK_ROW_FLAGS(%r10), %ecx
+	test	$QUICK_BY_FD, %cl
+	jz	.Lany_fd
+	test	$QUICK_NO_ADDR, %cl
+	jz	1f
+	test	%r8, %r8
+	jnz	.Lno
+1:	cmp	$KNOWN_FDS_MAX, %edi
+	jae	.Lno
+	mov	%edi, %ecx
+	shl	$KNOWN_SHIFT, %ecx
+	lea	guest_fds(%rip), %rdx
+	add	%rcx, %rdx
+	mov	STATE_PHASE(%rsi), %ecx /* phase_stamp() in object.c */
+	shl	$24, %ecx
+	xor	STATE_PHASE_NS(%rsi), %ecx
+	xor	object_salt(%rip), %ecx
+	or	$1, %ecx
+	cmp	KNOWN_STAMP(%rdx), %ecx
+	jne	.Lno
+	mov	KNOWN_RULES(%rdx), %rcx
+	test	QUICK_ROW_RULES(%r10), %rcx
+	jnz	.Lno
+	testb	$QUICK_FORGETS, QUICK_ROW_FLAGS(%r10)
+	jnz	.Lforget
+
+.Lcount:
+	mov	guest_process(%rip), %rdx
+	test	%rdx, %rdx
+	jz	.Lno
+	movzwl	QUICK_ROW_CALL(%r10), %ecx
+	lea	PROCESS_CALLS(%rdx,%rcx,8), %rdx
+	mov	__libc_single_threaded@GOTPCREL(%rip), %rcx
+	cmpb	$0, (%rcx)
+	je	.Lcount_locked
+	incq	(%rdx)
+.Lpass:
+	.cfi_remember_state
+	pop	%r10
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r10
+	pop	%rsi
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rsi
+	pop	%rdx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rdx
+	lea	RED_ZONE(%rsp), %rsp
+	.cfi_def_cfa_offset 0
+	jmp	*STUB_PROCEED(%r11)
+	.cfi_restore_state
+
+.Lcount_locked:
+	lock incq (%rdx)
+	jmp	.Lpass
+
+	/* Nothing need be known of the fd, unless there is to forget. */
+.Lany_fd:
+	test	$QUICK_FORGETS, %cl
+	jz	.Lcount
+	cmp	$KNOWN_FDS_MAX, %edi
+	jae	.Lcount
+	mov	%edi, %ecx
+	shl	$KNOWN_SHIFT, %ecx
+	lea	guest_fds(%rip), %rdx
+	add	%rcx, %rdx
+
+	/* As object_forget() and fdcount_forget(): a new life comes first, so
+	 * that a look at the old one that is under way isn't remembered. */
+.Lforget:
+	lock incl KNOWN_LIVES(%rdx)
+	movl	$0, KNOWN_STAMP(%rdx)
+	movl	$0, KNOWN_CLIENT_IN(%rdx)
+	movl	$0, KNOWN_COUNTS_EPOCH(%rdx)
+	jmp	.Lcount
+
+.Lno:
+	pop	%r10
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r10
+	pop	%rsi
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rsi
+	pop	%rdx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rdx
+	lea	RED_ZONE(%rsp), %rsp
+	.cfi_def_cfa_offset 0
+
+.Lask:
 	lea	-RED_ZONE(%rsp), %rsp
 	.cfi_def_cfa_offset RED_ZONE
 	pushq	STUB_SYSCALL(%r11)

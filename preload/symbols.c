@@ -261,7 +261,10 @@ EARLY(time_t, time, (time_t * out), (out))
                                                                                \
 	EXPORT type symbol params                                              \
 	{                                                                      \
-		if (UNLIKELY(guest_state->armed_call[CALL_##name]))            \
+		if (UNLIKELY(guest_state->armed_call[CALL_##name]) &&          \
+		    !quick_passes_size(                                        \
+			    CALL_##name,                                       \
+			    ((const struct call){ OPEN view }).size))          \
 			return armed_##symbol args;                            \
 		return go.symbol args;                                         \
 	}

@@ -220,6 +220,8 @@ if command -v gdb >/dev/null; then
 	it "gdb unwinds through the hook to main" stack around
 	it "it unwinds at each instruction, when the call is let pass" \
 		stepped pass site_slow
+	it "it unwinds at each instruction of the quick pass" \
+		stepped quick site_slow
 	it "it unwinds at each instruction, when the hook makes the call" \
 		stepped around around_call
 else

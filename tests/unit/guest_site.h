@@ -1,5 +1,5 @@
-/* guest_site.h - calls through site_hook(), as a stub would make them, for
- * tests of the hook in the test's own process.
+/* guest_site.h - calls through site_slow, as a stub would make them, for tests
+ * of the hook in the test's own process.
  */
 #ifndef MISHAP_TESTS_GUEST_SITE_H
 #define MISHAP_TESTS_GUEST_SITE_H
@@ -30,32 +30,68 @@ struct site_frame {
 	uint64_t target[16];
 };
 
+/* To site_slow with the registers regs[]: rax, rdi, rsi, rdx, r10, r8, r9; if
+ * it lets the call pass, that is made here.  regs[] are then as they came
+ * back.  Returns whether the call was made here. */
+bool site_go(struct site_stub *stub, uint64_t regs[7]);
+__asm__(".text\n"
+	"site_go:\n"
+	"	.cfi_startproc\n"
+	"	push %rbx\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	push %r12\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	mov %rdi, %r11\n"
+	"	mov %rsi, %rbx\n"
+	"	xor %r12d, %r12d\n"
+	"	lea 1f(%rip), %rcx\n"
+	"	mov %rcx, (%r11)\n"
+	"	lea 2f(%rip), %rcx\n"
+	"	mov %rcx, 8(%r11)\n"
+	"	mov %rcx, 16(%r11)\n"
+	"	mov (%rbx), %rax\n"
+	"	mov 8(%rbx), %rdi\n"
+	"	mov 16(%rbx), %rsi\n"
+	"	mov 24(%rbx), %rdx\n"
+	"	mov 32(%rbx), %r10\n"
+	"	mov 40(%rbx), %r8\n"
+	"	mov 48(%rbx), %r9\n"
+	"	jmp site_slow\n"
+	"1:	inc %r12d\n"
+	"	syscall\n"
+	"2:	mov %rax, (%rbx)\n"
+	"	mov %rdi, 8(%rbx)\n"
+	"	mov %rsi, 16(%rbx)\n"
+	"	mov %rdx, 24(%rbx)\n"
+	"	mov %r10, 32(%rbx)\n"
+	"	mov %r8, 40(%rbx)\n"
+	"	mov %r9, 48(%rbx)\n"
+	"	mov %r12d, %eax\n"
+	"	pop %r12\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	pop %rbx\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	ret\n"
+	"	.cfi_endproc\n");
+
 /* Make a system call as the target does at a patched site.  `made` says, if
  * it isn't NULL, whether the target's own instruction made it. */
 static inline long site_call_made(bool *ret_made, long nr, long a, long b,
 				  long c, long d, long e, long f)
 {
-	static const struct site_stub stub = { .nr = -1 };
-	struct site_frame frame = { .regs = { .rax = (uint64_t)nr,
-					      .rdi = (uint64_t)a,
-					      .rsi = (uint64_t)b,
-					      .rdx = (uint64_t)c,
-					      .r10 = (uint64_t)d,
-					      .r8 = (uint64_t)e,
-					      .r9 = (uint64_t)f,
-					      .stub = &stub,
-					      .rip = (uint64_t)&syscall } };
-	struct site_regs *regs = &frame.regs;
-	bool made = guest_state->armed_nr[nr] == 0 ||
-		    site_hook(regs) == SITE_PROCEED;
+	struct site_stub stub = { .nr = -1 };
+	uint64_t regs[7] = { (uint64_t)nr, (uint64_t)a, (uint64_t)b,
+			     (uint64_t)c,  (uint64_t)d, (uint64_t)e,
+			     (uint64_t)f };
+	bool made = guest_state->armed_nr[nr] == 0;
 
+	if (made)
+		regs[0] = (uint64_t)sys6(nr, a, b, c, d, e, f);
+	else
+		made = site_go(&stub, regs);
 	if (ret_made)
 		*ret_made = made;
-	if (!made)
-		return (long)regs->rax;
-	return sys6((long)regs->rax, (long)regs->rdi, (long)regs->rsi,
-		    (long)regs->rdx, (long)regs->r10, (long)regs->r8,
-		    (long)regs->r9);
+	return (long)regs[0];
 }
 
 #define SITE_ARGS(a, b, c, d, e, f, ...)                                       \
@@ -81,6 +117,7 @@ static inline void plan_of(unsigned count, const char *const *rules)
 	guest_plan_write(plan_bytes, sizeof(plan_bytes), 42, 2, rules, count);
 	assert_int_equal(plan_open(plan_bytes, sizeof(plan_bytes), &guest_plan),
 			 0);
+	quick_fill();
 	process_check_in(state);
 	assert_non_null(guest_process);
 	fdcount_forget_all();
@@ -117,7 +154,7 @@ static char scratch_dir[64];
 
 static inline int file_make(const char *name)
 {
-	char path[128];
+	char path[512];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", scratch_dir, name);

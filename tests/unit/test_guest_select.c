@@ -381,17 +381,22 @@ static void after_bytes_counts_what_was_asked_for(void **state)
 
 static void without_a_buffer_it_is_doubt_and_the_real_call(void **state)
 {
-	char *taken[64];
-	int fd = file_make("a"), n = 0;
+	char *taken[64], name[251], path[300];
+	int fd, n = 0;
 
 	(void)state;
-	PLAN("write,open path=**/a fail=EIO");
+	memset(name, 'n', sizeof(name) - 1);
+	name[250] = '\0';
+	name[249] = 'a'; /* with its directory too long for a frame */
+	snprintf(path, sizeof(path), "/tmp/nowhere/%s", name);
+	fd = file_make(name);
+	PLAN("write,open path=**a fail=EIO");
 	while ((taken[n] = scratch_claim()) != NULL)
 		n++;
 	assert_true(n >= 8);
 	assert_false(fails(fd));
 	assert_int_equal(guest_state->unresolved, 1);
-	assert_int_equal(open_as(AT_FDCWD, "/tmp/nowhere/a"), -ENOENT);
+	assert_int_equal(open_as(AT_FDCWD, path), -ENOENT);
 	assert_int_equal(guest_state->unresolved, 2);
 	while (n)
 		scratch_release(taken[--n]);

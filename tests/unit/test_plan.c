@@ -52,23 +52,6 @@ static void a_sound_plan_opens_and_can_be_walked(void **state)
 	assert_true(plan_walk(&plan) > 100);
 }
 
-static void a_call_knows_whether_all_its_rules_select_by_object(void **state)
-{
-	struct plan plan;
-
-	(void)state;
-	small_plan_write(guarded);
-	assert_int_equal(plan_open(guarded, sizeof(*guarded), &plan), 0);
-	assert_int_equal(plan.by_object[CALL_write], 1 << 0 | 1 << 2);
-	assert_int_equal(plan.by_object[CALL_recv], 1 << 1 | 1 << 2);
-	assert_int_equal(plan.by_object[CALL_open], 0);
-	guarded->rules[2].selectors &= ~(unsigned)SELECT_PEER;
-	plan_seal(guarded, sizeof(*guarded));
-	assert_int_equal(plan_open(guarded, sizeof(*guarded), &plan), 0);
-	assert_int_equal(plan.by_object[CALL_write], 0);
-	assert_int_equal(plan.by_object[CALL_recv], 0);
-}
-
 static void a_map_may_be_longer_but_never_shorter(void **state)
 {
 	static _Alignas(8) char room[sizeof(struct small_plan) + 4096];
@@ -322,7 +305,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_sound_plan_opens_and_can_be_walked),
-		TEST(a_call_knows_whether_all_its_rules_select_by_object),
 		TEST(a_map_may_be_longer_but_never_shorter),
 		TEST(another_magic_or_abi_is_another_protocol),
 		TEST(every_flipped_bit_is_seen),

@@ -1,0 +1,130 @@
+/* quick.c - what the plan says of a call before anything of it is known.
+ *
+ * Rules whose exe= is another program's don't count here; those of all phases
+ * do, so that nothing has to be made anew when the phase changes.
+ */
+#include "preload/guest.h"
+#include "preload/site_quick.h"
+
+uint8_t site_quick_flags[CALL_NR_MAX];
+struct quick_row site_quick_rows[CALL_NR_MAX];
+struct quick_size quick_sizes[CALL_COUNT];
+
+#define AT(type, member, where)                                                \
+	_Static_assert(offsetof(struct type, member) == (where),               \
+		       "site_amd64.S knows where it is")
+AT(quick_row, rules, QUICK_ROW_RULES);
+AT(quick_row, call, QUICK_ROW_CALL);
+AT(quick_row, flags, QUICK_ROW_FLAGS);
+AT(known, key, KNOWN_STAMP);
+AT(known, rules, KNOWN_RULES);
+AT(known, counts_epoch, KNOWN_COUNTS_EPOCH);
+AT(known, client_in, KNOWN_CLIENT_IN);
+AT(state, armed_nr, 0);
+AT(state, armed_call, STATE_ARMED_CALL);
+AT(state, phase, STATE_PHASE);
+AT(state, phase_ns, STATE_PHASE_NS);
+AT(process, calls, PROCESS_CALLS);
+_Static_assert(sizeof(struct quick_row) == 1 << QUICK_ROW_SHIFT &&
+		       sizeof(struct known) == 1 << KNOWN_SHIFT &&
+		       GUEST_FDS_MAX == KNOWN_FDS_MAX,
+	       "site_amd64.S knows how large it is");
+_Static_assert(NR_COUNTED == STATE_NR_COUNTED, "site_amd64.S knows it too");
+
+/* The rules of a call that may want one of this process's. */
+static uint64_t rules_of(unsigned id)
+{
+	const uint16_t *chain = guest_plan.chain[id];
+	uint64_t rules = 0;
+
+	for (unsigned i = 0; i < chain[1]; i++) {
+		unsigned r = guest_plan.index[chain[0] + i];
+
+		if (!(guest_plan.rules[r].selectors & SELECT_EXE) ||
+		    guest_exe_rules >> r & 1)
+			rules |= 1ull << r;
+	}
+	return rules;
+}
+
+/* Do all of the rules have one of the selectors? */
+static bool all_select(uint64_t rules, unsigned selectors)
+{
+	for (unsigned r = 0; r < PLAN_RULES_MAX; r++) {
+		if (rules >> r & 1 &&
+		    !(guest_plan.rules[r].selectors & selectors))
+			return false;
+	}
+	return true;
+}
+
+/* Does note_objects() in hook.c do something about it, or the hook itself? */
+static bool is_for_the_hook(const struct call_kernel *row)
+{
+	switch (row->id) {
+	case CALL_NONE:
+	case CALL_execve:
+	case CALL_connect:
+	case CALL_close_range:
+		return true;
+	}
+	return row->other_arg || (row->id == CALL_dup && row->view.fd2);
+}
+
+static uint8_t flags_of(const struct call_kernel *row, uint64_t rules)
+{
+	const struct view *view = &row->view;
+	uint8_t flags = QUICK_PASSES;
+
+	if (is_for_the_hook(row))
+		return 0;
+	if (row->id == CALL_close)
+		flags |= QUICK_FORGETS;
+	if (!rules)
+		return flags;
+	if (view->fd != 1 || view->path || view->msg ||
+	    !all_select(rules, SELECT_OBJECT))
+		return 0;
+	if (view->addr && view->addr != 5)
+		return 0;
+	if (view->addr)
+		flags |= QUICK_NO_ADDR;
+	return flags | QUICK_BY_FD;
+}
+
+static struct quick_size size_of(uint64_t rules)
+{
+	struct quick_size size = { .first = UINT64_MAX };
+
+	if (!all_select(rules, SELECT_SIZE))
+		return (struct quick_size){ .last = UINT64_MAX };
+	for (unsigned r = 0; r < PLAN_RULES_MAX; r++) {
+		const struct plan_rule *rule = &guest_plan.rules[r];
+
+		if (!(rules >> r & 1))
+			continue;
+		if (rule->size_first < size.first)
+			size.first = rule->size_first;
+		if (rule->size_last > size.last)
+			size.last = rule->size_last;
+	}
+	return size;
+}
+
+void quick_fill(void)
+{
+	for (unsigned id = 0; id < CALL_COUNT; id++)
+		quick_sizes[id] = size_of(rules_of(id));
+	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
+		const struct call_kernel *row = &call_kernel_table[nr];
+		uint64_t rules = row->id < CALL_COUNT ? rules_of(row->id) : 0;
+		uint8_t flags = site_is_skipped(nr) ? 0 : flags_of(row, rules);
+
+		site_quick_rows[nr] = (struct quick_row){
+			.rules = rules,
+			.call = row->id,
+			.flags = flags,
+		};
+		site_quick_flags[nr] = flags;
+	}
+}
