@@ -8,6 +8,7 @@
 #include "runner/tree_proc.h"
 
 #define POLL_NS	      (2 * NS_PER_MS)
+#define STUCK_NS      NS_PER_S
 #define FOLD_EVERY_NS (100 * NS_PER_MS)
 #define FOLD_WHEN     (SHARED_PROCESSES_MAX - SHARED_PROCESSES_MAX / 4)
 
@@ -31,17 +32,37 @@ static void event_keep(struct collect *collect, const struct event *event)
 	collect->events[collect->events_count++] = *event;
 }
 
+/* Does the reader stand before an event that was reserved and not written,
+ * and has it for longer than any live writer takes? */
+static bool is_stuck(struct collect *collect)
+{
+	const struct ring *ring = &collect->state->ring;
+	uint64_t tail = atomic_load(&ring->tail), now = clock_now_ns();
+
+	if (tail == atomic_load(&ring->head) || tail != collect->stuck_at) {
+		collect->stuck_at = tail;
+		collect->stuck_since_ns = now;
+		return false;
+	}
+	return now - collect->stuck_since_ns >= STUCK_NS;
+}
+
 static void drain(struct collect *collect, bool final)
 {
+	struct ring *ring = &collect->state->ring;
 	struct event event;
 
 	/* Bounded, so that a flood can't keep us from our other duties. */
 	for (size_t n = 0; final || n < SHARED_EVENTS; n++) {
-		if (ring_pop(&collect->state->ring, final, &event,
-			     &collect->events_lost) != 1)
-			return;
+		if (ring_pop(ring, final, &event, &collect->events_lost) != 1)
+			break;
 		event_keep(collect, &event);
 	}
+	/* A writer was killed in between: its event is lost, and what stands
+	 * behind it shan't wait for the end, or be overwritten. */
+	if (!final && is_stuck(collect) &&
+	    ring_pop(ring, true, &event, &collect->events_lost) == 1)
+		event_keep(collect, &event);
 }
 
 static void process_keep(struct collect *collect, const struct process *process,

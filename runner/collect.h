@@ -20,7 +20,8 @@ struct collect {
 	struct event *events;
 	size_t events_count, events_room;
 	uint64_t events_lost;
-	struct process_seen *processes; /* folded */
+	uint64_t stuck_at, stuck_since_ns; /* of the ring's tail */
+	struct process_seen *processes;	   /* folded */
 	size_t processes_count;
 	uint64_t calls[CALL_COUNT];
 	bool seen_process;
