@@ -48,7 +48,8 @@ void plan_arm(const struct plan *plan, unsigned phase,
 	      uint8_t armed_nr[CALL_NR_MAX], uint8_t *armed_call)
 {
 	static const uint16_t forgets[] = { CALL_close, CALL_close_range,
-					    CALL_dup, CALL_connect };
+					    CALL_dup, CALL_connect,
+					    CALL_rename };
 	bool objects = false, hosts = false;
 
 	plan_arm_nothing(armed_nr);

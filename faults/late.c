@@ -2,10 +2,11 @@
  *
  * The commit whose acknowledgement is lost: what was asked for has been done,
  * and the caller believes that it wasn't.  If the call fails by itself, its
- * own error stands.  Not where success made something that only the result
- * names: a descriptor (fcntl's F_DUPFD makes one too), memory, a child would
- * be lost to everybody.  A recvmsg that brings descriptors along still leaks
- * them: the target isn't told that it has them. */
+ * own error stands, and the fault hasn't fired.  Not where success made
+ * something that only the result names: a descriptor (fcntl's F_DUPFD makes one
+ * too), memory, a child would be lost to everybody.  A recvmsg that brings
+ * descriptors along still leaks them: the target isn't told that it has them.
+ */
 #include "core/fault.h"
 
 static const char *refuses(unsigned call_id, const struct fault_arg *arg)

@@ -13,6 +13,7 @@
 
 /* Longer corrupted writes are cut to this, which write(2) allows. */
 #define CORRUPT_BYTES_MAX (16u << 20)
+#define CORRUPT_BITS_MAX  64 /* ARG_BITS, core/fault.h */
 
 static bool fd_is_stream(int fd)
 {
@@ -91,6 +92,8 @@ struct bend {
 	void *buf;
 	size_t len;
 	struct msghdr msg;
+	uint64_t bits[CORRUPT_BITS_MAX]; /* flipped; on the way out only */
+	unsigned bits_count;
 };
 
 /* Copy the vector, up to the entry in which the cut lies. */
@@ -113,25 +116,56 @@ static bool vector_cut(const struct call *call, struct bend *bend)
 	return true;
 }
 
-/* Flip the same bits for the same seed and length. */
-static void flip_bits(const struct call *call, const struct bend *bend,
-		      size_t moved)
+/* The byte of a transfer that stands at an offset. */
+static uint8_t *byte_at(const struct bend *bend, size_t at)
+{
+	uint8_t *bytes = bend->buf;
+
+	for (unsigned e = 0; bend->iov && e < bend->iovcnt; e++) {
+		bytes = bend->iov[e].iov_base;
+		if (at < bend->iov[e].iov_len)
+			break;
+		at -= bend->iov[e].iov_len;
+	}
+	return bytes + at;
+}
+
+/* The bits to flip in so many bytes: distinct, and the same for the same seed
+ * and length; all of them where there are fewer than were asked for. */
+static unsigned bits_choose(const struct call *call, size_t bytes,
+			    uint64_t bits[CORRUPT_BITS_MAX])
 {
 	struct rng rng = { .key = call->corrupt_seed };
+	unsigned want = call->corrupt_bits, n = 0;
 
-	for (uint32_t i = 0; i < call->corrupt_bits; i++) {
-		uint64_t bit = rng_below(&rng, moved * 8);
-		size_t at = bit / 8;
-		uint8_t *bytes = bend->buf;
+	if (bytes * 8 < want)
+		want = (unsigned)bytes * 8;
+	while (n < want) {
+		uint64_t bit = rng_below(&rng, bytes * 8);
+		unsigned i = 0;
 
-		for (unsigned e = 0; bend->iov && e < bend->iovcnt; e++) {
-			bytes = bend->iov[e].iov_base;
-			if (at < bend->iov[e].iov_len)
-				break;
-			at -= bend->iov[e].iov_len;
-		}
-		bytes[at] ^= (uint8_t)(1u << (bit % 8));
+		while (i < n && bits[i] != bit)
+			i++;
+		if (i == n)
+			bits[n++] = bit;
 	}
+	return n;
+}
+
+static void flip_bits(const struct bend *bend, const uint64_t *bits, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		*byte_at(bend, bits[i] / 8) ^= (uint8_t)(1u << (bits[i] % 8));
+}
+
+/* How many of them lie in the part that was moved. */
+static unsigned bits_within(const uint64_t *bits, unsigned n, size_t moved)
+{
+	unsigned within = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		within += bits[i] / 8 < moved;
+	return within;
 }
 
 /* Bring the bytes that are to be sent into a copy, and flip there. */
@@ -154,7 +188,8 @@ static bool outgoing_corrupt(const struct call *call, struct bend *bend)
 		bend->iov[0] = (struct iovec){ bend->buf, bend->len };
 		bend->iovcnt = 1;
 	}
-	flip_bits(call, bend, bend->len);
+	bend->bits_count = bits_choose(call, bend->len, bend->bits);
+	flip_bits(bend, bend->bits, bend->bits_count);
 	return true;
 }
 
@@ -212,8 +247,30 @@ static long call_bent(struct flight *flight, struct bend *bend)
 	return ret;
 }
 
+/* What came, or went, is bent: not before the books have it, coming in; as far
+ * as it got, going out. */
+static void bend_settle(struct flight *flight, struct bend *bend, long ret)
+{
+	const struct call *call = &flight->call;
+	/* recv(2), MSG_TRUNC: more than there is room for */
+	size_t moved = ret > 0 ? (size_t)ret : 0;
+	unsigned n;
+
+	if (moved > bend->len)
+		moved = bend->len;
+	if (call_table[call->id].flags & CALL_MOVES_IN) {
+		n = moved ? bits_choose(call, moved, bend->bits) : 0;
+		if (n && rules_settle(flight, PENDING_BYTES, n, false))
+			flip_bits(bend, bend->bits, n);
+		return;
+	}
+	n = bits_within(bend->bits, bend->bits_count, moved);
+	if (n)
+		rules_settle(flight, PENDING_BYTES, n, true);
+}
+
 /* In doubt the call is made as it was asked for. */
-long bend_call(struct flight *flight, bool needs_after, bool *ret_bent)
+long bend_call(struct flight *flight, bool needs_after)
 {
 	const struct call *call = &flight->call;
 	unsigned flags = call_table[call->id].flags;
@@ -231,17 +288,8 @@ long bend_call(struct flight *flight, bool needs_after, bool *ret_bent)
 		ret = call_bent(flight, &bend);
 	else
 		ret = around_call(flight->regs);
-	*ret_bent = bend.buf || bend.iov;
-	if (call->corrupt_bits && flags & CALL_MOVES_IN) {
-		/* recv(2), MSG_TRUNC: more than there is room for */
-		size_t moved = ret > 0 ? (size_t)ret : 0;
-
-		if (moved > bend.len)
-			moved = bend.len;
-		*ret_bent = moved > 0;
-		if (moved)
-			flip_bits(call, &bend, moved);
-	}
+	if (call->corrupt_bits)
+		bend_settle(flight, &bend, ret);
 	copy_close(&bend.bytes);
 	copy_close(&bend.vector);
 	return ret;

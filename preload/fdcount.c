@@ -21,9 +21,11 @@ struct fdcount *fdcount_of(int fd)
 	return row;
 }
 
+/* A vfork child has fds of its own, but these are its parent's counts. */
 void fdcount_forget(int fd)
 {
-	if (fd >= 0 && fd < GUEST_FDS_MAX)
+	if (fd >= 0 && fd < GUEST_FDS_MAX && guest_fds[fd].counts_epoch &&
+	    process_is_ours())
 		guest_fds[fd].counts_epoch = 0;
 }
 

@@ -26,6 +26,21 @@
 #define BUMP(x)	    atomic_fetch_add_explicit(&(x), 1, memory_order_relaxed)
 #define RAISE(x, n) atomic_fetch_add_explicit(&(x), (n), memory_order_relaxed)
 
+/* Decisions that only the call's outcome makes true: one of each kind, the
+ * later rule's, as the later fault overwrites the earlier. */
+enum pending_kind {
+	PENDING_ERROR, /* to be reported if the call succeeds */
+	PENDING_BYTES, /* to be bent, if there are any */
+	PENDING_COUNT,
+};
+
+struct pending {
+	bool is_set;
+	uint8_t rule;
+	uint32_t index, thread_index;
+	uint16_t *fired; /* see rules.c */
+};
+
 /* One call, from a door to its end. */
 struct flight {
 	const struct call_kernel *row; /* site door; NULL: symbol door */
@@ -36,12 +51,11 @@ struct flight {
 	bool ended;  /* a rule without `also` has acted */
 	bool acts;
 	bool has_objects; /* objects is object_rules() of the call's fd */
-	bool pending;	  /* event waits for the call's outcome */
-	uint8_t pending_rule;
 	uint64_t objects;
 	uint32_t hang_phases; /* a hang ends when none of them holds */
+	uint64_t weighs;      /* rules that want to know what was moved */
 	struct call call;     /* id always; the rest when filled */
-	struct event event;   /* of the pending decision */
+	struct pending pending[PENDING_COUNT];
 };
 
 /* What we keep per thread; a new thread's is all zeroes. */
@@ -101,8 +115,13 @@ HIDDEN void flight_ask_nonblocking(struct flight *flight);
 
 /* rules.c */
 HIDDEN bool rules_judge(struct flight *flight); /* true: something acts */
-/* The pending decision came to something, or is taken back. */
-HIDDEN void rules_settle(struct flight *flight, bool has_bent);
+/* A pending decision comes to pass: count and publish it; value as in struct
+ * event.  False: it doesn't, its `times` are used up meanwhile; one that is
+ * done already counts all the same. */
+HIDDEN bool rules_settle(struct flight *flight, enum pending_kind kind,
+			 int64_t value, bool is_done);
+/* The call moved so many bytes; for the rules in flight->weighs. */
+HIDDEN void rules_weigh(const struct flight *flight, long moved);
 
 /* select.c */
 HIDDEN bool select_holds(struct flight *flight, unsigned rule);
@@ -117,7 +136,8 @@ struct known {
 	uint8_t pad[8];
 };
 HIDDEN extern struct known guest_fds[GUEST_FDS_MAX];
-HIDDEN extern uint32_t object_salt; /* of the stamp; another after a fork */
+/* Of the stamp; another after a fork or a rename. */
+HIDDEN extern _Atomic uint32_t object_salt;
 
 /* quick.c - which calls pass, by site_quick.h and by their size. */
 struct quick_row {
@@ -164,6 +184,7 @@ HIDDEN void object_forget(int fd);
 HIDDEN void object_forget_all(void); /* in the child of a fork */
 HIDDEN void object_forget_range(unsigned first, unsigned last);
 HIDDEN void object_connects(int fd); /* connect(2): a client from now on */
+HIDDEN void object_renames(void); /* rename(2): any file may be called anew */
 HIDDEN bool object_is_client(int fd);
 
 /* side.c */
@@ -173,6 +194,7 @@ HIDDEN bool side_is_server(int fd);
 struct fdcount {
 	uint32_t matched[PLAN_RULES_MAX];
 	uint16_t fired[PLAN_RULES_MAX];
+	_Atomic uint64_t bytes[PLAN_RULES_MAX];
 };
 HIDDEN struct fdcount *fdcount_of(int fd);
 HIDDEN void fdcount_forget(int fd);
@@ -205,6 +227,8 @@ HIDDEN char *scratch_claim(void); /* NULL: none is left */
 HIDDEN void scratch_release(char *buf);
 /* Copy from memory of the target that may not be there.  Bytes copied. */
 HIDDEN size_t scratch_copy(void *to, const void *from, size_t n);
+/* Copy there, if it is there to be written. */
+HIDDEN void scratch_write(void *to, const void *from, size_t n);
 
 /* act.c */
 HIDDEN int act_before(struct flight *flight); /* 0 or -EINTR */
@@ -215,7 +239,7 @@ HIDDEN void act_after(struct flight *flight); /* kill and exit */
 #define IOV_COUNT_MAX 1024     /* readv(2), IOV_MAX */
 HIDDEN bool bend_can_cut(struct flight *flight, size_t len_max);
 /* Make the call, bent; its result, or BEND_PROCEED. */
-HIDDEN long bend_call(struct flight *flight, bool needs_after, bool *ret_bent);
+HIDDEN long bend_call(struct flight *flight, bool needs_after);
 
 /* symbols.c - find what our symbols stand before.  Idempotent. */
 HIDDEN void symbols_resolve(void);

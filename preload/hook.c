@@ -5,6 +5,7 @@
  * target's own instruction whenever nothing has to follow it.
  */
 #include <fcntl.h>
+#include <time.h>
 
 #include "preload/around.h"
 #include "preload/guest.h"
@@ -30,13 +31,21 @@ uint64_t flight_arg(const struct flight *flight, unsigned n)
 	return n ? *flight_reg(flight, n) : 0;
 }
 
+/* fstat(2) may come as newfstatat(fd, "", …, AT_EMPTY_PATH). */
+static bool is_fd_at_dirfd(const struct flight *flight)
+{
+	return flight->call.id == CALL_fstat && !flight->row->view.fd;
+}
+
 int flight_fd(const struct flight *flight)
 {
-	if (!flight->row)
+	const struct call_kernel *row = flight->row;
+
+	if (!row)
 		return flight->call.fd;
-	return flight->row->view.fd
-		       ? (int)flight_arg(flight, flight->row->view.fd)
-		       : -1;
+	if (is_fd_at_dirfd(flight))
+		return (int)flight_arg(flight, row->view.dirfd);
+	return row->view.fd ? (int)flight_arg(flight, row->view.fd) : -1;
 }
 
 /* Bytes in an iovec array that may not be readable. */
@@ -112,6 +121,10 @@ void flight_fill(struct flight *flight)
 	};
 #undef ARG
 #undef ARG_OR
+	if (is_fd_at_dirfd(flight)) {
+		call->fd = call->dirfd;
+		call->path = NULL;
+	}
 	if (call->iov || call->msg)
 		fill_vectors(call);
 }
@@ -152,6 +165,9 @@ static void note_objects(const struct flight *flight)
 	case CALL_connect:
 		object_connects(fd);
 		break;
+	case CALL_rename:
+		object_renames();
+		break;
 	}
 }
 
@@ -178,6 +194,23 @@ static void message_empty(const struct call *call)
 	call->msg->msg_flags = 0;
 }
 
+/* A sleep that was never begun has all of its time left; nanosleep(2). */
+static void sleep_remains(const struct flight *flight)
+{
+	const struct site_regs *regs = flight->regs;
+	bool is_old = regs->rax == SYS_nanosleep;
+	uint64_t want = is_old ? regs->rdi : regs->rdx;
+	uint64_t left = is_old ? regs->rsi : regs->r10;
+	struct timespec time;
+
+	if (flight->call.id != CALL_nanosleep || !left ||
+	    (!is_old && regs->rsi & TIMER_ABSTIME))
+		return;
+	if (scratch_copy(&time, (const void *)want, sizeof(time)) ==
+	    sizeof(time))
+		scratch_write((void *)left, &time, sizeof(time));
+}
+
 static bool is_error(long ret)
 {
 	return (unsigned long)ret > -4096ul;
@@ -190,31 +223,38 @@ static long site_act(struct flight *flight)
 	struct call *call = &flight->call;
 	struct site_regs *regs = flight->regs;
 	bool releases = call_table[call->id].flags & CALL_RELEASES_FD;
-	bool has_bent = false, needs_after;
+	bool needs_after;
 	long ret = act_before(flight);
 
 	if (ret < 0) {
+		sleep_remains(flight);
 		regs->rax = (uint64_t)ret;
 		return SITE_RETURN;
 	}
 	if (call->skip && !releases) {
 		if (call->has_result)
 			message_empty(call);
+		sleep_remains(flight);
+		act_after(flight);
 		regs->rax = (uint64_t)site_result(flight, 0);
 		return SITE_RETURN;
 	}
-	needs_after = call->skip || call->after || call->has_result;
+	needs_after =
+		call->skip || call->after || call->has_result || flight->weighs;
 	if (call->id == CALL_execve)
 		ret = exec_call(regs);
 	else if (call->len_max || call->corrupt_bits)
-		ret = bend_call(flight, needs_after, &has_bent);
+		ret = bend_call(flight, needs_after);
 	else if (needs_after)
 		ret = around_call(regs);
 	else
 		return SITE_PROCEED;
 	if (ret == BEND_PROCEED)
 		return SITE_PROCEED;
-	rules_settle(flight, has_bent);
+	rules_weigh(flight, ret);
+	if (!is_error(ret) && call->error &&
+	    !rules_settle(flight, PENDING_ERROR, 0, false))
+		call->error = 0;
 	act_after(flight);
 	if (!is_error(ret))
 		ret = site_result(flight, ret);
@@ -244,6 +284,7 @@ long site_hook(struct site_regs *regs)
 		return SITE_PROCEED;
 	flight.call.id = (uint16_t)id;
 	flight.filled = false;
+	flight.weighs = 0;
 	if (guest_process && guest_state->armed_call[id]) {
 		count_call(&guest_process->calls[id]);
 		acts = rules_judge(&flight);
@@ -251,6 +292,11 @@ long site_hook(struct site_regs *regs)
 	}
 	if (acts)
 		return site_act(&flight);
+	if (flight.weighs) {
+		regs->rax = (uint64_t)around_call(regs);
+		rules_weigh(&flight, (long)regs->rax);
+		return SITE_RETURN;
+	}
 	if (id == CALL_execve) {
 		regs->rax = (uint64_t)exec_call(regs);
 		return SITE_RETURN;
@@ -293,19 +339,27 @@ static bool symbol_succeeded(unsigned fails, intptr_t ret)
 	return ret == 0; /* error, gai */
 }
 
+/* fork(2) returns twice, and what follows it is its caller's. */
+static bool is_forked_child(const struct call *call, intptr_t ret)
+{
+	return call->id == CALL_fork && !call->skip && ret == 0;
+}
+
 intptr_t hook_after(struct flight *flight, intptr_t ret)
 {
-	const struct call *call = &flight->call;
+	struct call *call = &flight->call;
 	unsigned fails = call_table[call->id].fails;
 
-	if (!flight->acts)
+	if (!flight->acts || is_forked_child(call, ret))
 		return ret;
+	if (call->after && call->error &&
+	    (!symbol_succeeded(fails, ret) ||
+	     !rules_settle(flight, PENDING_ERROR, 0, false)))
+		call->error = 0;
 	if (call->after)
 		act_after(flight);
 	if (!call->error)
 		return call->has_result ? (intptr_t)call->result : ret;
-	if (call->after && !symbol_succeeded(fails, ret))
-		return ret;
 	switch (fails) {
 	case FAILS_error:
 	case FAILS_gai:

@@ -16,7 +16,7 @@ struct known guest_fds[GUEST_FDS_MAX];
  * of two moments, between which another thread made an fd mean something
  * else: it starts with nothing remembered. */
 static uint32_t epoch = 1;
-uint32_t object_salt;
+_Atomic uint32_t object_salt;
 
 /* site_amd64.S reckons it as well. */
 static uint32_t phase_stamp(void)
@@ -24,14 +24,20 @@ static uint32_t phase_stamp(void)
 	uint64_t began_ns = PEEK(guest_state->phase_ns);
 
 	return ((uint32_t)began_ns ^ PEEK(guest_state->phase) << 24 ^
-		object_salt) |
+		PEEK(object_salt)) |
 	       1;
+}
+
+/* An fd's path is what its file is called now. */
+void object_renames(void)
+{
+	RAISE(object_salt, 0x85ebca6bu);
 }
 
 void object_forget_all(void)
 {
 	epoch++;
-	object_salt = (epoch - 1) * 0x9e3779b9u;
+	RAISE(object_salt, 0x9e3779b9u);
 }
 
 /* What was found out about an fd. */

@@ -66,6 +66,7 @@ static bool is_for_the_hook(const struct call_kernel *row)
 	case CALL_execve:
 	case CALL_connect:
 	case CALL_close_range:
+	case CALL_rename:
 		return true;
 	}
 	return row->other_arg || (row->id == CALL_dup && row->view.fd2);

@@ -5,6 +5,7 @@
  * that isn't marked `also`.  Nothing here sleeps except for the ring's reader,
  * and that not for long.
  */
+#include <signal.h>
 #include <time.h>
 
 #include "preload/guest.h"
@@ -41,29 +42,27 @@ static int64_t decision_value(const struct call *was, const struct call *call)
 		return call->kill_signal;
 	if (call->exit_status != was->exit_status)
 		return call->exit_status;
-	if (call->corrupt_bits != was->corrupt_bits)
-		return call->corrupt_bits;
 	return call->has_result ? call->result : 0;
 }
 
-static void event_fill(const struct flight *flight, const struct call *was,
-		       unsigned r, const struct trigger_input *in,
+static void event_fill(const struct flight *flight,
+		       const struct pending *decision, int64_t value,
 		       struct event *ret_event)
 {
-	const struct plan_rule *rule = &guest_plan.rules[r];
+	const struct plan_rule *rule = &guest_plan.rules[decision->rule];
 	const struct call *call = &flight->call;
 	const struct site_regs *regs = flight->regs;
 	struct event event = {
 		.time_ns = clock_ns(),
-		.stream = in->stream,
-		.value = decision_value(was, call),
+		.stream = thread_stream(),
+		.value = value,
 		.pid = (uint32_t)PEEK(guest_process->pid),
-		.index = (uint32_t)in->index,
-		.thread_index = (uint32_t)in->thread_index,
+		.index = decision->index,
+		.thread_index = decision->thread_index,
 		.fd = call->fd,
 		.error = (int16_t)call->error,
 		.call = call->id,
-		.rule = (uint8_t)r,
+		.rule = decision->rule,
 		.fault = (uint8_t)rule->fault,
 		.process = (uint16_t)(guest_process - guest_state->processes),
 	};
@@ -98,14 +97,20 @@ static bool first_look(struct flight *flight)
 	return !flight->passed;
 }
 
-struct counts {
-	_Atomic uint64_t *process_fired;
-	uint16_t *fired; /* per thread, per fd; else NULL */
-};
+/* Where the rule's moved bytes are counted. */
+static _Atomic uint64_t *rule_bytes(const struct flight *flight, unsigned r)
+{
+	struct fdcount *row = NULL;
+
+	if (guest_plan.rules[r].per == PER_FD)
+		row = fdcount_of(flight->call.fd);
+	return row ? &row->bytes[r] : &guest_process->bytes[r];
+}
 
 /* Count the match everywhere; false: `per=fd` without room for the fd. */
 static bool rule_count(struct flight *flight, unsigned r,
-		       struct trigger_input *ret_in, struct counts *ret_counts)
+		       struct trigger_input *ret_in,
+		       struct pending *ret_decision)
 {
 	const struct plan_rule *rule = &guest_plan.rules[r];
 	struct thread *thread = &guest_thread;
@@ -128,8 +133,11 @@ static bool rule_count(struct flight *flight, unsigned r,
 		narrow = &row->fired[r];
 		index = ++row->matched[r];
 	}
-	*ret_counts = (struct counts){
-		.process_fired = &guest_process->fired[r],
+	*ret_decision = (struct pending){
+		.is_set = true,
+		.rule = (uint8_t)r,
+		.index = (uint32_t)index,
+		.thread_index = thread->matched[r],
 		.fired = narrow,
 	};
 	*ret_in = (struct trigger_input){
@@ -140,33 +148,50 @@ static bool rule_count(struct flight *flight, unsigned r,
 		.index = index,
 		.thread_index = thread->matched[r],
 		.fired = narrow ? *narrow : fired,
-		.bytes_before =
-			RAISE(guest_process->bytes[r], flight->call.len),
 	};
+	if (rule->triggers & TRIGGER_AFTER_BYTES) {
+		ret_in->bytes_before = PEEK(*rule_bytes(flight, r));
+		if (ret_in->bytes_before < rule->after_bytes)
+			flight->weighs |= 1ull << r;
+	}
 	return true;
 }
 
-/* Take one of the rule's `times`; false: there is none left. */
-static bool times_take(const struct plan_rule *rule, struct counts *counts)
+void rules_weigh(const struct flight *flight, long moved)
 {
-	bool is_limited =
-		rule->triggers & TRIGGER_TIMES && !guest_plan.header->replay;
-	uint64_t fired = PEEK(*counts->process_fired);
+	const unsigned moves = CALL_MOVES_IN | CALL_MOVES_OUT;
 
-	if (counts->fired) {
-		if (is_limited && (*counts->fired >= rule->times ||
-				   *counts->fired == UINT16_MAX))
+	if (moved <= 0 || !(call_table[flight->call.id].flags & moves))
+		return;
+	for (unsigned r = 0; r < guest_plan.header->rules_count; r++) {
+		if (flight->weighs >> r & 1)
+			RAISE(*rule_bytes(flight, r), (uint64_t)moved);
+	}
+}
+
+/* Take one of the rule's `times`; false: there is none left. */
+static bool times_take(const struct pending *decision, bool is_done)
+{
+	const struct plan_rule *rule = &guest_plan.rules[decision->rule];
+	_Atomic uint64_t *all = &guest_process->fired[decision->rule];
+	uint16_t *narrow = decision->fired;
+	bool is_limited = rule->triggers & TRIGGER_TIMES &&
+			  !guest_plan.header->replay && !is_done;
+	uint64_t fired = PEEK(*all);
+
+	if (narrow) {
+		if (is_limited &&
+		    (*narrow >= rule->times || *narrow == UINT16_MAX))
 			return false;
-		if (*counts->fired < UINT16_MAX)
-			++*counts->fired;
-		BUMP(*counts->process_fired);
+		if (*narrow < UINT16_MAX)
+			++*narrow;
+		BUMP(*all);
 		return true;
 	}
 	do {
 		if (is_limited && fired >= rule->times)
 			return false;
-	} while (!atomic_compare_exchange_weak(counts->process_fired, &fired,
-					       fired + 1));
+	} while (!atomic_compare_exchange_weak(all, &fired, fired + 1));
 	return true;
 }
 
@@ -206,20 +231,68 @@ static bool may_act(const struct plan_rule *rule, struct trigger_input *in)
 	return false;
 }
 
-/* The verdict parts of two rules on one call are joined by the faults; a
- * decision that turns out to be taken already is taken back. */
+/* decision_take - one of `times`, for a decision that will come to pass; with
+ * every signal held back until decision_publish, because a handler that jumps
+ * away, or the one by which glibc < 2.41 cancels threads, would leave the books
+ * with a fault that nobody recorded. */
+static bool decision_take(const struct pending *decision, bool is_done,
+			  uint64_t *ret_mask)
+{
+	const uint64_t all = UINT64_MAX;
+
+	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)ret_mask,
+	     sizeof(all), 0, 0);
+	if (times_take(decision, is_done))
+		return true;
+	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)ret_mask, 0, sizeof(all), 0,
+	     0);
+	return false;
+}
+
+static void decision_publish(const struct flight *flight,
+			     const struct pending *decision, int64_t value,
+			     uint64_t mask)
+{
+	struct event event;
+
+	BUMP(guest_state->fired[decision->rule]);
+	event_fill(flight, decision, value, &event);
+	wait_for_reader(&guest_state->ring);
+	ring_push(&guest_state->ring, &event);
+	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0,
+	     0);
+}
+
+/* What the outcome of the call decides: is there a success that can be
+ * reported as an error, are there bytes to bend? */
+static struct pending *pending_of(struct flight *flight,
+				  const struct plan_rule *rule)
+{
+	unsigned flags = call_table[flight->call.id].flags;
+
+	if (rule->fault == FAULT_corrupt)
+		return &flight->pending[PENDING_BYTES];
+	if (rule->fault == FAULT_late ||
+	    (rule->fault == FAULT_fail && flags & CALL_RELEASES_FD))
+		return &flight->pending[PENDING_ERROR];
+	return NULL;
+}
+
+/* The verdict parts of two rules on one call are joined by the faults. */
 static void rule_match(struct flight *flight, unsigned r)
 {
 	const struct plan_rule *rule = &guest_plan.rules[r];
+	struct pending decision, *pending = pending_of(flight, rule);
 	struct call *call = &flight->call, was;
 	struct trigger_input in;
-	struct counts counts;
-	struct event event;
+	uint64_t mask = 0;
 	struct rng rng;
 
 	if (!first_look(flight) || !fault_applies(flight, rule) ||
-	    !rule_count(flight, r, &in, &counts) || flight->ended ||
-	    !may_act(rule, &in) || !times_take(rule, &counts))
+	    !rule_count(flight, r, &in, &decision) || flight->ended ||
+	    !may_act(rule, &in))
+		return;
+	if (!pending && !decision_take(&decision, false, &mask))
 		return;
 	was = *call;
 	rng = rng_open(in.seed, r, in.stream, in.thread_index);
@@ -230,19 +303,13 @@ static void rule_match(struct flight *flight, unsigned r)
 	}
 	if (call->hang)
 		flight->hang_phases |= rule->phases;
-	BUMP(guest_state->fired[r]);
-	event_fill(flight, &was, r, &in, &event);
 	flight->acts = true;
 	flight->ended = !rule->also;
-	if (rule->fault == FAULT_corrupt && !flight->pending &&
-	    call_table[call->id].flags & CALL_MOVES_IN) {
-		flight->pending = true; /* there may be nothing to corrupt */
-		flight->pending_rule = (uint8_t)r;
-		flight->event = event;
-		return;
-	}
-	wait_for_reader(&guest_state->ring);
-	ring_push(&guest_state->ring, &event);
+	if (pending)
+		*pending = decision;
+	else
+		decision_publish(flight, &decision, decision_value(&was, call),
+				 mask);
 }
 
 bool rules_judge(struct flight *flight)
@@ -252,9 +319,12 @@ bool rules_judge(struct flight *flight)
 	uint32_t phase = 1u << (PEEK(guest_state->phase) % PLAN_PHASES_MAX);
 
 	flight->looked = flight->passed = false;
-	flight->ended = flight->acts = flight->pending = false;
+	flight->ended = flight->acts = false;
 	flight->has_objects = false;
 	flight->hang_phases = 0;
+	flight->weighs = 0;
+	for (unsigned kind = 0; kind < PENDING_COUNT; kind++)
+		flight->pending[kind].is_set = false;
 	for (unsigned i = 0; i < chain[1]; i++) {
 		unsigned r = plan->index[chain[0] + i];
 
@@ -267,18 +337,17 @@ bool rules_judge(struct flight *flight)
 	return flight->acts;
 }
 
-void rules_settle(struct flight *flight, bool has_bent)
+bool rules_settle(struct flight *flight, enum pending_kind kind, int64_t value,
+		  bool is_done)
 {
-	unsigned r = flight->pending_rule;
+	struct pending *pending = &flight->pending[kind];
+	uint64_t mask = 0;
 
-	if (!flight->pending)
-		return;
-	flight->pending = false;
-	if (has_bent) {
-		wait_for_reader(&guest_state->ring);
-		ring_push(&guest_state->ring, &flight->event);
-		return;
-	}
-	atomic_fetch_sub(&guest_process->fired[r], 1);
-	atomic_fetch_sub(&guest_state->fired[r], 1);
+	if (!pending->is_set)
+		return true;
+	pending->is_set = false;
+	if (!decision_take(pending, is_done, &mask))
+		return false;
+	decision_publish(flight, pending, value, mask);
+	return true;
 }

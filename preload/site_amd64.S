@@ -134,13 +134,15 @@ site_slow:
 	lea	guest_fds(%rip), %rdx
 	add	%rcx, %rdx
 
-	/* As object_forget() and fdcount_forget(): a new life comes first, so
-	 * that a look at the old one that is under way isn't remembered. */
+	/* As object_forget(): a new life comes first, so that a look at the old
+	 * one that is under way isn't remembered.  Counts of `per=fd` are left
+	 * to fdcount_forget(), which knows whose they are. */
 .Lforget:
+	cmpl	$0, KNOWN_COUNTS_EPOCH(%rdx)
+	jne	.Lno
 	lock incl KNOWN_LIVES(%rdx)
 	movl	$0, KNOWN_STAMP(%rdx)
 	movl	$0, KNOWN_CLIENT_IN(%rdx)
-	movl	$0, KNOWN_COUNTS_EPOCH(%rdx)
 	jmp	.Lcount
 
 .Lno:

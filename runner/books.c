@@ -81,6 +81,19 @@ static int calls_word(const struct rule *rule)
 	return (int)strcspn(rule->text, " ");
 }
 
+/* These spoil what a call has done by itself; `fail` does so to close alone. */
+static bool needs_success(const struct rule *rule)
+{
+	switch (rule->plan.fault) {
+	case FAULT_late:
+	case FAULT_corrupt:
+		return true;
+	case FAULT_fail:
+		return call_table[rule->calls[0]].flags & CALL_RELEASES_FD;
+	}
+	return false;
+}
+
 char *books_rule_why(const struct evidence *evidence, size_t index)
 {
 	static const char *const selectors[] = {
@@ -103,6 +116,11 @@ char *books_rule_why(const struct evidence *evidence, size_t index)
 		return words_say("never fired: it matched %llu call%s, but %s "
 				 "never held",
 				 matched, matched == 1 ? "" : "s", when);
+	if (matched && needs_success(rule))
+		return words_say(
+			"never fired: it matched %llu call%s, and none "
+			"of them came to a success that it could spoil",
+			matched, matched == 1 ? "" : "s");
 	if (matched)
 		return words_say("never fired, though it matched %llu call%s",
 				 matched, matched == 1 ? "" : "s");

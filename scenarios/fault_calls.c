@@ -217,7 +217,16 @@ static const char *refusal(const struct fault_parse *parse, unsigned id)
 {
 	const struct plan_rule *plan = &parse->rule->plan;
 	const struct fault *fault = fault_table[plan->fault];
+	unsigned flags = call_table[id].flags;
 
+	if (plan->at == AT_AFTER && flags & CALL_REPLACES_IMAGE)
+		return "once it is done there is nobody left to act on";
+	if (plan->triggers & TRIGGER_AFTER_BYTES) {
+		if (!(flags & (CALL_MOVES_IN | CALL_MOVES_OUT)))
+			return "`after=` some bytes, but it moves none";
+		if (plan->per == PER_THREAD)
+			return "moved bytes are counted by process or by fd";
+	}
 	return fault->refuses ? fault->refuses(id, &plan->arg) : NULL;
 }
 

@@ -34,7 +34,7 @@ struct counts {
 struct state *guest_state;
 struct process *guest_process;
 struct known guest_fds[GUEST_FDS_MAX];
-uint32_t object_salt;
+_Atomic uint32_t object_salt;
 uint8_t site_quick_flags[CALL_NR_MAX];
 struct quick_row site_quick_rows[CALL_NR_MAX];
 static struct counts *counts;
