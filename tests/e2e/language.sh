@@ -73,8 +73,7 @@ explained() { # every scenario, at most 80 columns
 	for f in "$LIBRARY"/*.yaml; do
 		"$MISHAP" explain "$f" >"$T/.explain" || return 1
 		grep -q '^PASS, if' "$T/.explain" || return 1
-		LC_ALL=C.UTF-8 awk 'length > 80 { print; bad = 1 }
-			END { exit bad }' "$T/.explain" || return 1
+		! LC_ALL=C.UTF-8 grep -E '.{81}' "$T/.explain" || return 1
 	done
 }
 it "every shipped scenario is explained" explained
@@ -128,9 +127,9 @@ listed() {
 	local what
 	for what in calls families faults expectations scenarios; do
 		"$MISHAP" list $what >"$T/.list" || return 1
-		LC_ALL=C.UTF-8 awk 'length > 80 && !/^  \// { print; bad = 1 }
-			/ $/ { print "blank at the end: " $0; bad = 1 }
-			END { exit bad }' "$T/.list" || return 1
+		# a path may be as long as it is; nothing ends in a blank
+		! grep -v '^  /' "$T/.list" |
+			LC_ALL=C.UTF-8 grep -E '.{81}| $' || return 1
 		"$MISHAP" list --json - $what | jq -e ".$what | length > 5" || return 1
 	done
 }
