@@ -1,5 +1,7 @@
 #include "core/arm.h"
 
+#include <sys/syscall.h>
+
 static void arm_call(unsigned id, uint8_t armed_nr[CALL_NR_MAX],
 		     uint8_t *armed_call)
 {
@@ -15,7 +17,8 @@ static void arm_call(unsigned id, uint8_t armed_nr[CALL_NR_MAX],
 void plan_arm_nothing(uint8_t armed_nr[CALL_NR_MAX])
 {
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
-		armed_nr[nr] = call_kernel_table[nr].id == CALL_execve;
+		armed_nr[nr] = call_kernel_table[nr].id == CALL_execve ||
+			       nr == SYS_mmap;
 }
 
 /* What a rule of the phase makes us look at beyond the calls that it names. */

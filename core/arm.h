@@ -16,6 +16,8 @@
  * Beyond the calls that a rule of the phase names, it opens:
  *  - execve and execveat always, so that a scrubbed environment is repaired
  *    before the new image is started;
+ *  - mmap always, so that a library that is loaded later is patched;
+ *  - mmap always, so that a library that is loaded later is patched;
  *  - close, close_range, dup and connect if a rule of the phase selects by
  *    object (path, peer, host, side) or counts per fd, so that what is
  *    remembered of an fd is forgotten when the number comes to mean something

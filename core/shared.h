@@ -141,6 +141,24 @@ enum armed_nr { NR_PASSES, NR_ASKED, NR_COUNTED };
 #define SHARED_MARK_OWN	   0x6d6f776e
 #define SHARED_MARK_AROUND 0x6d617264
 
+/* A module that wants a patch plan, or has been found not to need one. */
+enum late_status {
+	LATE_FILLING,
+	LATE_ASKED, /* the runner has yet to look */
+	LATE_PLANNED, /* sites_dir has its plan */
+	LATE_EMPTY, /* it makes no system call itself */
+	LATE_FAILED, /* it can't be planned */
+};
+#define SHARED_LATE_MAX 512
+
+struct shared_late {
+	_Atomic uint64_t key; /* 0: free; hash of the build-id */
+	_Atomic uint32_t status; /* enum late_status; a futex */
+	uint32_t build_id_bytes;
+	uint8_t build_id[32];
+	char path[256]; /* as the target sees it */
+};
+
 struct state {
 	/* Page 0: what a door looks at first: enum armed_nr. */
 	uint8_t armed_nr[CALL_NR_MAX];
@@ -167,6 +185,10 @@ struct state {
 	_Atomic uint64_t matched[PLAN_RULES_MAX];
 	_Atomic uint64_t slot[PLAN_RULES_MAX][4]; /* a fault's own state */
 	_Atomic uint64_t seen_nr[CALL_NR_MAX]; /* where NR_COUNTED */
+	_Atomic uint64_t late_missed; /* modules with calls, left unpatched */
+	_Atomic uint32_t late_asked; /* goes up with each; a futex */
+	uint32_t pad2;
+	struct shared_late late[SHARED_LATE_MAX];
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];

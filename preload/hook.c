@@ -9,6 +9,7 @@
 
 #include "preload/around.h"
 #include "preload/guest.h"
+#include "preload/late.h"
 
 /* Where a system call's n-th argument is kept; n is 1-based. */
 static const uint8_t arg_offsets[] = {
@@ -290,18 +291,19 @@ long site_hook(struct site_regs *regs)
 		acts = rules_judge(&flight);
 		note_objects(&flight);
 	}
-	if (acts)
-		return site_act(&flight);
-	if (flight.weighs) {
+	if (acts && site_act(&flight) != SITE_PROCEED)
+		return SITE_RETURN;
+	if (late_is_due(regs))
+		regs->rax = (uint64_t)late_map(regs);
+	else if (!acts && flight.weighs)
 		regs->rax = (uint64_t)around_call(regs);
-		rules_weigh(&flight, (long)regs->rax);
-		return SITE_RETURN;
-	}
-	if (id == CALL_execve) {
+	else if (!acts && id == CALL_execve)
 		regs->rax = (uint64_t)exec_call(regs);
-		return SITE_RETURN;
-	}
-	return SITE_PROCEED;
+	else
+		return SITE_PROCEED;
+	if (!acts && flight.weighs)
+		rules_weigh(&flight, (long)regs->rax);
+	return SITE_RETURN;
 }
 
 bool hook_before(struct flight *flight)

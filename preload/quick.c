@@ -67,6 +67,7 @@ static bool is_for_the_hook(const struct call_kernel *row)
 	case CALL_connect:
 	case CALL_close_range:
 	case CALL_rename:
+	case CALL_mmap: /* of code: late.c */
 		return true;
 	}
 	return row->other_arg || (row->id == CALL_dup && row->view.fd2);

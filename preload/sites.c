@@ -17,25 +17,14 @@
 
 #include "core/sys.h"
 #include "preload/site_amd64.h"
+#include "preload/late.h"
+#include "preload/sites_module.h"
 #include "preload/sites_stub.h"
 
-#define MODULES_MAX    32
-#define PATH_BYTES_MAX 512
-#define REACH_BYTES    (1ull << 30) /* half of what a 32-bit jump reaches */
-#define STEP_BYTES     (1ull << 20)
-#define SIGNALS_BYTES  8 /* the kernel's sigset_t, rt_sigprocmask(2) */
-
-struct module {
-	uint64_t base;
-	uint64_t text_start, text_bytes, text_offset; /* segment, in memory */
-	const char *name;			      /* borrowed from ld.so */
-	const struct sites_header *plan;
-	const struct site *sites;
-	uint64_t plan_bytes;
-	uint8_t *region; /* of the stubs */
-	uint64_t region_bytes;
-	bool is_libc;
-};
+#define MODULES_MAX   32
+#define REACH_BYTES   (1ull << 30) /* half of what a 32-bit jump reaches */
+#define STEP_BYTES    (1ull << 20)
+#define SIGNALS_BYTES 8 /* the kernel's sigset_t, rt_sigprocmask(2) */
 
 struct search {
 	const char *dir;
@@ -91,8 +80,8 @@ static const uint8_t *module_build_id(const struct dl_phdr_info *info,
 }
 
 /* dir/<hex>.sites; false if it doesn't fit. */
-static bool plan_path(const char *dir, const uint8_t *id, uint32_t id_bytes,
-		      char ret_path[PATH_BYTES_MAX])
+bool plan_path(const char *dir, const uint8_t *id, uint32_t id_bytes,
+	       char ret_path[PATH_BYTES_MAX])
 {
 	static const char hex[] = "0123456789abcdef", end[] = ".sites";
 	size_t n = 0;
@@ -114,7 +103,7 @@ static bool plan_path(const char *dir, const uint8_t *id, uint32_t id_bytes,
 }
 
 /* Map a plan read-only and check it; false: there is none to be had. */
-static bool plan_map(struct module *m, const char *path)
+bool plan_map(struct module *m, const char *path)
 {
 	long fd = sys3(SYS_open, (long)path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW,
 		       0);
@@ -158,6 +147,13 @@ static bool module_fill(struct module *m, const struct dl_phdr_info *info)
 	return false;
 }
 
+/* The vDSO is no file; our own calls pass no door. */
+static bool module_may_have_plan(const struct module *m)
+{
+	return (!*m->name || *m->name == '/' || m->is_libc) &&
+	       (uint64_t)site_slow - m->text_start >= m->text_bytes;
+}
+
 static int module_find(struct dl_phdr_info *info, size_t bytes, void *arg)
 {
 	struct search *s = arg;
@@ -170,16 +166,26 @@ static int module_find(struct dl_phdr_info *info, size_t bytes, void *arg)
 	if (s->count == MODULES_MAX || !module_fill(&m, info))
 		return 0;
 	id = module_build_id(info, &id_bytes);
-	if (!id || !plan_path(s->dir, id, id_bytes, path) ||
-	    !plan_map(&m, path))
+	if (!module_may_have_plan(&m))
 		return 0;
+	if (!id || !plan_path(s->dir, id, id_bytes, path)) {
+		late_unknown(&m);
+		return 0;
+	}
+	if (!plan_map(&m, path) &&
+	    (!late_ask(&m, id, id_bytes) || !plan_map(&m, path)))
+		return 0;
+	if (!m.plan->count) {
+		sys3(SYS_munmap, (long)m.plan, (long)m.plan_bytes, 0);
+		return 0;
+	}
 	s->modules[s->count++] = m;
 	s->libc_has_plan |= m.is_libc;
 	return 0;
 }
 
 /* Does the text hold exactly what the plan expects? */
-static bool module_is_as_planned(const struct module *m)
+bool module_is_as_planned(const struct module *m)
 {
 	const struct sites_header *h = m->plan;
 
@@ -285,7 +291,7 @@ static bool module_make_stubs_in_pool(struct module *m, uint64_t bytes,
 /* Else memory near the module.  Where memory that was written may not become
  * executable (PR_SET_MDWE, SELinux execmem), the kernel is asked to write it:
  * /proc/self/mem. */
-static bool module_make_stubs_near(struct module *m, uint64_t bytes)
+bool module_make_stubs_near(struct module *m, uint64_t bytes)
 {
 	long r = region_find(m, bytes, PROT_READ | PROT_WRITE), fd;
 	uint8_t *scratch;
@@ -398,7 +404,7 @@ static bool module_remap_text(const struct module *m, uint64_t start,
 	return r == (long)start;
 }
 
-static bool module_patch(const struct module *m)
+bool module_patch(const struct module *m)
 {
 	uint64_t start = m->text_start & ~(SHARED_PAGE - 1ull);
 	uint64_t bytes =

@@ -377,6 +377,15 @@ static int judge_losses(const struct evidence *evidence,
 	};
 	int error = 0;
 
+	if (evidence->late_missed && sites_are_needed(evidence->scenario))
+		error = add(findings, VERDICT_INCONCLUSIVE, "modules patched",
+			    NULL, -1,
+			    words_say("every module with system calls of its "
+				      "own is patched"),
+			    words_say("%llu of the target's weren't: no plan "
+				      "could be made in time",
+				      (unsigned long long)
+					      evidence->late_missed));
 	for (size_t i = 0; i < sizeof(losses) / sizeof(*losses) && !error; i++)
 		if (losses[i].count)
 			error = add(

@@ -201,6 +201,7 @@ static void books_close(const struct collect *collect,
 	evidence->lapses += atomic_load(&state->lapses);
 	evidence->unresolved += atomic_load(&state->unresolved);
 	evidence->processes_lost += atomic_load(&state->processes_lost);
+	evidence->late_missed += atomic_load(&state->late_missed);
 	for (size_t i = 0; i < PLAN_RULES_MAX; i++) {
 		evidence->matched[i] += atomic_load(&state->matched[i]);
 		evidence->fired[i] += atomic_load(&state->fired[i]);

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runner/late.h"
 #include "runner/launch.h"
+#include "runner/lease.h"
 #include "runner/rundir.h"
 #include "runner/shared_file.h"
 #include "runner/sites.h"
@@ -43,6 +45,8 @@ struct measurement {
 	void *plan;
 	size_t plan_bytes;
 	struct shared_file shared;
+	struct lease lease;
+	struct late late;
 };
 
 static int skipped_say(const char *why)
@@ -253,6 +257,11 @@ static int measure(struct measurement *m, struct coverage *ret_coverage)
 	if (!error)
 		error = sites_prepare(m->shared.sites_dir, m->exe);
 	if (!error)
+		error = lease_take(m->shared.state, &m->lease);
+	if (!error)
+		error = late_open(m->shared.state, m->shared.sites_dir, 0,
+				  &m->late);
+	if (!error)
 		error = command_run_traced(m, &ret_coverage->ending);
 	if (!error) {
 		log = fopen(m->log, "re");
@@ -274,6 +283,8 @@ static int measure(struct measurement *m, struct coverage *ret_coverage)
 
 static void measurement_end(struct measurement *m)
 {
+	late_close(&m->late);
+	lease_give_back(&m->lease);
 	shared_file_remove(&m->shared);
 	launch_environment_free(m->env);
 	free(m->library);

@@ -237,7 +237,11 @@ static int reach_prepare(struct engine *engine)
 	if (!target_reachable(engine->exe, &engine->evidence->unreachable))
 		return 0; /* it is run all the same, and the verdict says so */
 	sites_prepare(engine->shared.sites_dir, engine->exe);
-	return 0;
+	error = late_open(engine->shared.state, engine->shared.sites_dir,
+			  engine->evidence->sandbox_pid, &engine->late);
+	return error ? engine_fail(error, "the run can't be set up: %s",
+				   strerror(-error))
+		     : 0;
 }
 
 /* Others fork and wait for commands of their own meanwhile. */
@@ -442,6 +446,7 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 		error = go(engine);
 	if (engine->collect.open)
 		wind_down(engine);
+	late_close(&engine->late);
 	if (!error)
 		error = gather(engine, oracles_gather_after);
 	take_down(engine);

@@ -11,6 +11,7 @@
 
 #include "runner/capture.h"
 #include "runner/collect.h"
+#include "runner/late.h"
 #include "runner/launch.h"
 #include "runner/lease.h"
 #include "runner/steady.h"
@@ -43,6 +44,7 @@ struct engine {
 	struct tree tree;
 	struct capture capture;
 	struct collect collect;
+	struct late late;
 	struct steady_set steady;
 	bool steady_open;
 	struct sandbox *sandbox;

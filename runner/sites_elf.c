@@ -324,7 +324,7 @@ int image_open(const char *path, struct image *ret_image)
 	void *map;
 	int fd, r;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	r = fstat(fd, &st) < 0			     ? -errno

@@ -13,7 +13,7 @@
 #include "core/plan.h"
 #include "runner/sites_classify.h"
 
-#define PLANNER_VERSION 1 /* raise it when the same file is judged anew */
+#define PLANNER_VERSION 2 /* raise it when the same file is judged anew */
 #define CACHE_DIR_MAX	(PATH_MAX - 128) /* a plan's name fits behind it */
 #define PLAN_FILE_BYTES_MAX                                                    \
 	(sizeof(struct sites_header) + SITES_MAX * sizeof(struct site))
@@ -104,14 +104,38 @@ void sites_file_free(struct sites_file *file)
 	*file = (struct sites_file){ 0 };
 }
 
-/* A whole plan of an image; *ret_file owns it. */
+/* Does ld.so write into the text (DT_TEXTREL, elf(5))?  It may do so after us,
+ * and where we have been. */
+static bool has_text_relocations(const struct image *image)
+{
+	for (unsigned i = 0; i < image->segments_count; i++) {
+		const Elf64_Phdr *p = &image->segments[i];
+		const Elf64_Dyn *d;
+
+		if (p->p_type != PT_DYNAMIC || p->p_offset > image->bytes ||
+		    p->p_filesz > image->bytes - p->p_offset ||
+		    p->p_offset % _Alignof(Elf64_Dyn))
+			continue;
+		d = (const void *)(image->map + p->p_offset);
+		for (size_t k = 0; k < p->p_filesz / sizeof(*d); k++)
+			if (d[k].d_tag == DT_TEXTREL ||
+			    (d[k].d_tag == DT_FLAGS &&
+			     d[k].d_un.d_val & DF_TEXTREL))
+				return true;
+	}
+	return false;
+}
+
+/* A whole plan of an image, empty if it makes no system call; *ret_file owns
+ * it. */
 static int plan_of_image(struct image *image, struct sites_file *ret_file)
 {
 	struct sites_header *h;
 	struct sites_file file = { 0 };
 	struct site *sites;
 	uint32_t count;
-	int r = image_read_functions(image);
+	int r = has_text_relocations(image) ? -ENOEXEC
+					    : image_read_functions(image);
 
 	if (!r)
 		r = sites_classify(image, &sites, &count);
@@ -134,8 +158,7 @@ static int plan_of_image(struct image *image, struct sites_file *ret_file)
 	h->text_end = image->text_end;
 	h->checksum = plan_checksum(h + 1, count * sizeof(*sites));
 	/* What we wrote must pass the check that the target makes. */
-	r = count ? sites_open(h, file.bytes, &file.header, &file.sites)
-		  : -ENOENT;
+	r = sites_open(h, file.bytes, &file.header, &file.sites);
 	if (r < 0)
 		free(file.map);
 	else
@@ -243,7 +266,9 @@ int sites_plan_make(const char *path, const char *out_dir)
 	if (!r)
 		r = plan_of_image(&image, &file);
 	if (!r) {
-		r = sites_file_write(out, file.map, file.bytes);
+		r = file.header->count
+			    ? sites_file_write(out, file.map, file.bytes)
+			    : -ENOENT;
 		sites_file_free(&file);
 	}
 	image_close(&image);

@@ -18,7 +18,8 @@ int sites_file_write(const char *path, const void *bytes, size_t n);
 void sites_file_free(struct sites_file *file);
 
 /* sites_plan_cached - as sites_plan_make(), but from the cache if it has it;
- * what the cache lacks is put there, silently not if that can't be done.
+ * what the cache lacks is put there, silently not if that can't be done.  Of a
+ * file without system calls there is an empty plan: it needn't be asked again.
  * ret_build_id (hex) may be NULL. */
 int sites_plan_cached(const char *path, const char *out_dir,
 		      char ret_build_id[2 * 32 + 1]);

@@ -383,6 +383,8 @@ static int library_describe(void *arg, const char *path)
 		return 0;
 	library_count(&library, &file);
 	sites_file_free(&file);
+	if (!library.counts.total)
+		return 0;
 	items = realloc(d->found.items, (d->found.count + 1) * sizeof(*items));
 	if (!items)
 		return -ENOMEM;

@@ -188,12 +188,13 @@ static json_t *coverage_json(const struct evidence *evidence)
 		    put(calls, call_table[i].name,
 			json_integer((json_int_t)evidence->calls[i])) < 0)
 			return NULL;
-	return json_pack("{so sI sI sI so? so?}", "reached",
+	return json_pack("{so sI sI sI sI so? so?}", "reached",
 			 json_boolean(!evidence->unreachable &&
 				      evidence->processes_count),
 			 "processes", (json_int_t)evidence->processes_count,
 			 "sites_patched", (json_int_t)patched, "sites_left",
-			 (json_int_t)left, "ratio",
+			 (json_int_t)left, "modules_missed",
+			 (json_int_t)evidence->late_missed, "ratio",
 			 patched + left ? json_real((double)patched /
 						    (double)(patched + left))
 					: NULL,

@@ -159,6 +159,7 @@ static void slots_are_summed_and_named(void **state)
 	atomic_store(&shared->matched[0], 9);
 	atomic_store(&shared->lapses, 5);
 	atomic_store(&shared->unresolved, 6);
+	atomic_store(&shared->late_missed, 3);
 	atomic_store(&shared->processes_lost, 8);
 	collect_close(&collect, &evidence);
 	assert_int_equal(evidence.processes_count, 2);
@@ -171,6 +172,7 @@ static void slots_are_summed_and_named(void **state)
 	assert_int_equal(evidence.matched[0], 9);
 	assert_int_equal(evidence.lapses, 5);
 	assert_int_equal(evidence.unresolved, 6);
+	assert_int_equal(evidence.late_missed, 3);
 	assert_int_equal(evidence.processes_lost, 8);
 	free(evidence.processes);
 }

@@ -72,6 +72,10 @@ static void lapsed(struct evidence *e)
 {
 	e->lapses = 1;
 }
+static void module_missed(struct evidence *e)
+{
+	e->late_missed = 2;
+}
 static void in_doubt(struct evidence *e)
 {
 	e->unresolved = 1;
@@ -136,6 +140,7 @@ static const struct row rows[] = {
 	{ "500 of 1000", VERDICT_INCONCLUSIVE, half_patched },
 	{ "3 decisions weren't recorded", VERDICT_INCONCLUSIVE, events_lost },
 	{ "the runner had stalled", VERDICT_INCONCLUSIVE, lapsed },
+	{ "2 of the target's weren't", VERDICT_INCONCLUSIVE, module_missed },
 	{ "in doubt", VERDICT_INCONCLUSIVE, in_doubt },
 	{ "no place in the books", VERDICT_INCONCLUSIVE, no_slot },
 	{ "load never ran", VERDICT_INCONCLUSIVE, idle },

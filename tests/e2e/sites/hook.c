@@ -32,7 +32,8 @@ struct counts {
 };
 
 struct state *guest_state;
-struct process *guest_process;
+struct process *guest_process; /* none: nothing is patched late */
+const struct shared_header *guest_shared;
 struct known guest_fds[GUEST_FDS_MAX];
 _Atomic uint32_t object_salt;
 uint8_t site_quick_flags[CALL_NR_MAX];

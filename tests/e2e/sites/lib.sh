@@ -14,8 +14,8 @@ sites_build() {
 
 	# The product's own objects, but another hook.
 	cd "$ROOT" || return
-	for f in preload/{sites,sites_stub,around,mem}.c preload/site_amd64.S \
-		core/*.c faults/*.c; do
+	for f in preload/{sites,sites_stub,around,late,clock,mem}.c \
+		preload/site_amd64.S core/*.c faults/*.c; do
 		objects+=("build/pic/$f.o")
 	done
 	make -s build/libhouse.a "${objects[@]}" >/dev/null || return
