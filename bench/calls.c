@@ -22,7 +22,7 @@
 #define BYTES	     64
 
 static int zero, null, pair[2];
-static char buf[BYTES];
+static char buf[BYTES], *heap_path;
 
 static void die(const char *what)
 {
@@ -61,14 +61,29 @@ static void op_send(unsigned n)
 			die("send");
 }
 
-static void op_open(unsigned n)
+static void open_close(const char *path, unsigned n)
 {
 	while (n--) {
-		int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 		if (fd < 0 || close(fd) < 0)
 			die("open");
 	}
+}
+
+static void op_open(unsigned n)
+{
+	open_close("/dev/null", n);
+}
+
+static void op_open_heap(unsigned n)
+{
+	open_close(heap_path, n);
+}
+
+static void op_open_relative(unsigned n)
+{
+	open_close(".", n);
 }
 
 static const struct op {
@@ -76,9 +91,13 @@ static const struct op {
 	void (*run)(unsigned n);
 	unsigned batch; /* calls in a sample: a few microseconds */
 } ops[] = {
-	{ "malloc+free", op_malloc, 500 }, { "read", op_read, 50 },
-	{ "write", op_write, 50 },	   { "send+recv", op_send, 20 },
+	{ "malloc+free", op_malloc, 500 },
+	{ "read", op_read, 50 },
+	{ "write", op_write, 50 },
+	{ "send+recv", op_send, 20 },
 	{ "open+close", op_open, 20 },
+	{ "open-heap", op_open_heap, 20 },
+	{ "open-cwd", op_open_relative, 20 },
 };
 
 #define OPS (sizeof(ops) / sizeof(*ops))
@@ -125,6 +144,9 @@ static double measure_ticks(const struct op *op)
 
 static void open_all(void)
 {
+	heap_path = strdup("/dev/null");
+	if (!heap_path)
+		die("strdup");
 	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (zero < 0 || null < 0)

@@ -90,6 +90,8 @@ HIDDEN void process_publish_exe(const char *path);
 /* May this process's calls be counted?  False in a vfork child, which shares
  * our memory; a child of fork that had no slot yet gets it here. */
 HIDDEN bool process_is_ours(void);
+/* The process whose memory we run in: a vfork child's is its parent's. */
+HIDDEN int32_t process_of_memory(void);
 /* Before an exec: marks our slot, or claims one for a vfork child.  Returns
  * what process_exec_failed() wants back; NULL if there is none. */
 HIDDEN struct process *process_exec_begins(void);
@@ -125,6 +127,8 @@ HIDDEN void rules_weigh(const struct flight *flight, long moved);
 
 /* select.c */
 HIDDEN bool select_holds(struct flight *flight, unsigned rule);
+/* Does the path argument alone say that no rule holds? */
+HIDDEN bool select_excludes(struct flight *flight);
 
 /* What is known of an fd.  key: a count of the fd's lives (high half) and the
  * phase's stamp, which is 0 when rules holds nothing. */
@@ -139,19 +143,22 @@ HIDDEN extern struct known guest_fds[GUEST_FDS_MAX];
 /* Of the stamp; another after a fork or a rename. */
 HIDDEN extern _Atomic uint32_t object_salt;
 
-/* quick.c - which calls pass, by site_quick.h and by their size. */
+/* quick.c - the rules of numbers and of calls, and what they have in common.
+ * Only rules whose exe= is ours are meant. */
 struct quick_row {
 	uint64_t rules;
 	uint16_t call;
 	uint8_t flags;
 	uint8_t pad[5];
 };
-struct quick_size {
-	uint64_t first, last; /* no rule wants less, or more; all: it does */
+struct quick_call {
+	uint64_t size_first, size_last; /* all of them want such a size= */
+	uint64_t by_path; /* those that a path argument alone decides about */
+	bool all_by_path;
 };
 HIDDEN extern uint8_t site_quick_flags[CALL_NR_MAX]; /* as in the rows */
 HIDDEN extern struct quick_row site_quick_rows[CALL_NR_MAX];
-HIDDEN extern struct quick_size quick_sizes[CALL_COUNT];
+HIDDEN extern struct quick_call quick_calls[CALL_COUNT];
 HIDDEN void quick_fill(void); /* after guest_exe_rules are known */
 
 static inline void count_call(_Atomic uint64_t *count)
@@ -167,9 +174,10 @@ static inline void count_call(_Atomic uint64_t *count)
  * counted and needn't be looked at. */
 static inline bool quick_passes_size(unsigned id, uint64_t size)
 {
-	const struct quick_size *want = &quick_sizes[id];
+	const struct quick_call *want = &quick_calls[id];
 
-	if (!guest_process || (size >= want->first && size <= want->last))
+	if (!guest_process ||
+	    (size >= want->size_first && size <= want->size_last))
 		return false;
 	count_call(&guest_process->calls[id]);
 	return true;

@@ -70,7 +70,9 @@ static long string_copy(char *to, const char *from, size_t max,
 {
 	size_t known = readable_bytes(from, regs);
 
-	for (size_t i = 0; i < known && i < max; i++) {
+	if (known > max)
+		known = max;
+	for (size_t i = 0; i < known; i++) {
 		to[i] = from[i];
 		if (to[i] == '\0')
 			return (long)i;
@@ -110,6 +112,17 @@ static long normalise(char *path)
 	return to - path;
 }
 
+/* A cautious look at an absolute path: a name that begins with a dot is no. */
+static bool is_normal(const char *path)
+{
+	for (; *path; path++) {
+		if (*path == '/' &&
+		    (path[1] == '/' || path[1] == '.' || path[1] == '\0'))
+			return false;
+	}
+	return true;
+}
+
 static long base_of(int dirfd, char *buf, size_t bytes)
 {
 	long n;
@@ -135,7 +148,7 @@ long path_of_arg(const struct flight *flight, int dirfd, const char *path,
 	if (n < 0)
 		return n;
 	if (buf[0] == '/')
-		return normalise(buf);
+		return is_normal(buf) ? n : normalise(buf);
 	n++;
 	tail = buf + bytes - n;
 	if (tail < buf + 2)

@@ -18,6 +18,7 @@ int (*thread_create_real)(pthread_t *, const pthread_attr_t *,
 
 /* Zero in the child of a fork, and in nobody else: madvise(2). */
 static uint32_t *wiped_on_fork;
+static int32_t pid_kept; /* whose memory this is, as long as that isn't wiped */
 
 static uint64_t offspring(uint64_t parent, uint64_t kind, uint64_t ordinal)
 {
@@ -137,6 +138,7 @@ static void forked(uint64_t kind)
 	struct process *parent = guest_process, *slot;
 	uint64_t path = offspring(thread->stream, kind, thread->forks);
 
+	pid_kept = own_pid();
 	*wiped_on_fork = 1;
 	memset(thread, 0, sizeof(*thread));
 	thread->stream = path;
@@ -173,8 +175,14 @@ void process_watch_forks(void)
 		return;
 	}
 	wiped_on_fork = (uint32_t *)page;
+	pid_kept = own_pid();
 	*wiped_on_fork = 1;
 	pthread_atfork(fork_comes, NULL, fork_came);
+}
+
+int32_t process_of_memory(void)
+{
+	return wiped_on_fork && *wiped_on_fork ? pid_kept : own_pid();
 }
 
 bool process_is_ours(void)

@@ -8,7 +8,7 @@
 
 uint8_t site_quick_flags[CALL_NR_MAX];
 struct quick_row site_quick_rows[CALL_NR_MAX];
-struct quick_size quick_sizes[CALL_COUNT];
+struct quick_call quick_calls[CALL_COUNT];
 
 #define AT(type, member, where)                                                \
 	_Static_assert(offsetof(struct type, member) == (where),               \
@@ -94,29 +94,34 @@ static uint8_t flags_of(const struct call_kernel *row, uint64_t rules)
 	return flags | QUICK_BY_FD;
 }
 
-static struct quick_size size_of(uint64_t rules)
+static struct quick_call call_of(uint64_t rules)
 {
-	struct quick_size size = { .first = UINT64_MAX };
+	struct quick_call call = { .size_first = UINT64_MAX };
 
-	if (!all_select(rules, SELECT_SIZE))
-		return (struct quick_size){ .last = UINT64_MAX };
 	for (unsigned r = 0; r < PLAN_RULES_MAX; r++) {
 		const struct plan_rule *rule = &guest_plan.rules[r];
 
 		if (!(rules >> r & 1))
 			continue;
-		if (rule->size_first < size.first)
-			size.first = rule->size_first;
-		if (rule->size_last > size.last)
-			size.last = rule->size_last;
+		if (rule->size_first < call.size_first)
+			call.size_first = rule->size_first;
+		if (rule->size_last > call.size_last)
+			call.size_last = rule->size_last;
+		if ((rule->selectors & SELECT_OBJECT) == SELECT_PATH)
+			call.by_path |= 1ull << r;
 	}
-	return size;
+	if (!all_select(rules, SELECT_SIZE)) {
+		call.size_first = 0;
+		call.size_last = UINT64_MAX;
+	}
+	call.all_by_path = rules && call.by_path == rules;
+	return call;
 }
 
 void quick_fill(void)
 {
 	for (unsigned id = 0; id < CALL_COUNT; id++)
-		quick_sizes[id] = size_of(rules_of(id));
+		quick_calls[id] = call_of(rules_of(id));
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
 		const struct call_kernel *row = &call_kernel_table[nr];
 		uint64_t rules = row->id < CALL_COUNT ? rules_of(row->id) : 0;

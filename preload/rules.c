@@ -325,6 +325,8 @@ bool rules_judge(struct flight *flight)
 	flight->weighs = 0;
 	for (unsigned kind = 0; kind < PENDING_COUNT; kind++)
 		flight->pending[kind].is_set = false;
+	if (select_excludes(flight))
+		return false;
 	for (unsigned i = 0; i < chain[1]; i++) {
 		unsigned r = plan->index[chain[0] + i];
 

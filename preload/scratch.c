@@ -50,9 +50,13 @@ size_t scratch_copy(void *to, const void *from, size_t n)
 {
 	struct iovec mine = { .iov_base = to, .iov_len = n };
 	struct iovec theirs = { .iov_base = (void *)from, .iov_len = n };
-	long ret = sys6(SYS_process_vm_readv, sys0(SYS_getpid), (long)&mine, 1,
+	long pid = process_of_memory();
+	long ret = sys6(SYS_process_vm_readv, pid, (long)&mine, 1,
 			(long)&theirs, 1, 0);
 
+	if (ret == -EPERM || ret == -ESRCH) /* a parent's: ptrace(2), Yama */
+		ret = sys6(SYS_process_vm_readv, sys0(SYS_getpid), (long)&mine,
+			   1, (long)&theirs, 1, 0);
 	if (ret >= 0)
 		return (size_t)ret;
 	if (ret == -EFAULT || ret == -ENOMEM)

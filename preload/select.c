@@ -105,18 +105,10 @@ static bool path_look(const struct flight *flight, const struct path_arg *arg,
 /* A path argument says what the call is about; either of two will do. */
 static uint64_t path_rules(const struct flight *flight)
 {
-	const uint16_t *chain = guest_plan.chain[flight->call.id];
-	uint64_t wanted = 0, rules = 0;
+	uint64_t wanted = quick_calls[flight->call.id].by_path, rules = 0;
 	struct path_arg first, second;
 	bool is_sure = true;
 
-	for (unsigned i = 0; i < chain[1]; i++) {
-		unsigned r = guest_plan.index[chain[0] + i];
-
-		if ((guest_plan.rules[r].selectors & SELECT_OBJECT) ==
-		    SELECT_PATH)
-			wanted |= 1ull << r;
-	}
 	path_args_read(flight, &first, &second);
 	if (first.path)
 		is_sure = path_look(flight, &first, wanted, &rules);
@@ -168,6 +160,17 @@ static uint64_t objects_of_path(struct flight *flight)
 		flight->objects = path_rules(flight);
 	flight->has_objects = true;
 	return flight->objects;
+}
+
+bool select_excludes(struct flight *flight)
+{
+	bool has_path =
+		flight->filled
+			? flight->call.path != NULL
+			: flight_arg(flight, flight->row->view.path) != 0;
+
+	return quick_calls[flight->call.id].all_by_path && has_path &&
+	       !objects_of_path(flight);
 }
 
 static bool object_holds(struct flight *flight, unsigned r,

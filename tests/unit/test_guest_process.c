@@ -399,9 +399,41 @@ static void no_slot_left_makes_a_child_inert_and_is_counted(void **state)
 	close(fd);
 }
 
+/* A child's copy of memory is what it reads, not its parent's; a vfork
+ * child's is its parent's. */
+static void memory_is_copied_from_where_we_run(void **state)
+{
+	static volatile char there;
+	char copy = 0;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	PLAN("write fail=EIO");
+	for (int how = 0; how < 3; how++) {
+		there = 'p';
+		pid = how == 0 ? fork()
+		      : how == 1
+			      ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)
+			      : vfork();
+		if (pid == 0) {
+			there = 'c';
+			_exit(scratch_copy(&copy, (void *)&there, 1) != 1 ||
+			      copy != 'c' ||
+			      scratch_copy(&copy, (void *)16, 1) != 0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(there, how == 2 ? 'c' : 'p');
+		assert_int_equal(scratch_copy(&copy, (void *)&there, 1), 1);
+		assert_int_equal(copy, there);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(memory_is_copied_from_where_we_run),
 		TEST(a_delay_is_as_long_as_it_says),
 		TEST(a_handler_interrupts_a_delay_as_it_would_the_call),
 		TEST(a_wait_is_interrupted_whatever_the_handler_says),
