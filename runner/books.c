@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "runner/oracles/oracle.h"
+
 /* One more of our own findings.  Takes expected and seen. */
 static int add(struct findings *findings, enum verdict verdict,
 	       const char *name, const struct mark *mark, int rule,
@@ -22,6 +24,14 @@ static int add(struct findings *findings, enum verdict verdict,
 		return -ENOMEM;
 	}
 	return findings_add(findings, &finding);
+}
+
+/* When the last finding's trouble began. */
+static int since(const struct evidence *evidence, uint64_t at_ns,
+		 struct findings *findings)
+{
+	return oracle_since(&findings->items[findings->count - 1], evidence,
+			    at_ns);
 }
 
 /* ---- rules ------------------------------------------------------------- */
@@ -271,19 +281,37 @@ static int judge_ready(const struct evidence *evidence,
 		       struct findings *findings)
 {
 	const struct probe *probe = &evidence->scenario->target.ready;
+	_cleanup_words_ char *again = NULL;
 	char within[WORDS_SHORT_MAX];
+	int error;
 
 	if (evidence->ready)
 		return 0;
+	if (evidence->restarts)
+		again = words_say(", though it was started again %u time%s",
+				  evidence->restarts,
+				  evidence->restarts == 1 ? "" : "s");
 	if (evidence->aborted)
 		return 0; /* there was no time to become ready */
 	words_duration(probe->within.ns, within);
-	return add(findings, VERDICT_FAIL, "ready",
-		   probe->kind ? &probe->mark : NULL, -1,
-		   words_say("the target becomes ready within %s", within),
-		   words_say("it never did%s%s",
-			     evidence->ready_why ? ": " : "",
-			     evidence->ready_why ? evidence->ready_why : ""));
+	error = add(findings, VERDICT_FAIL, "ready",
+		    probe->kind ? &probe->mark : NULL, -1,
+		    words_say("the target becomes ready within %s", within),
+		    words_say("it never did%s%s%s", again ? again : "",
+			      evidence->ready_why ? ": " : "",
+			      evidence->ready_why ? evidence->ready_why : ""));
+	return error ? error : since(evidence, evidence->start_ns, findings);
+}
+
+/* What was seen without it may be its absence, not the target's doing. */
+static int judge_services(const struct evidence *evidence,
+			  struct findings *findings)
+{
+	if (!evidence->service_gone)
+		return 0;
+	return add(findings, VERDICT_INCONCLUSIVE, "services stay up", NULL, -1,
+		   words_say("every service lives as long as the run"),
+		   words_say("%s", evidence->service_gone));
 }
 
 static int judge_workloads(const struct evidence *evidence,
@@ -335,7 +363,8 @@ static int judge_phases(const struct evidence *evidence,
 				    words_say("phase %s: steady again within "
 					      "%s",
 					      phase->name, within),
-				    words_say("it was not"));
+				    words_say("it was not")) ||
+				since(evidence, seen->start_ns, findings);
 		if (error < 0)
 			return error;
 	}
@@ -456,8 +485,9 @@ int books_judge(const struct evidence *evidence, struct findings *findings)
 {
 	static int (*const all[])(const struct evidence *,
 				  struct findings *) = {
-		judge_ready,  judge_presence, judge_rules,   judge_workloads,
-		judge_phases, judge_losses,   judge_balance, judge_anything,
+		judge_ready,	judge_presence,	 judge_rules,
+		judge_services, judge_workloads, judge_phases,
+		judge_losses,	judge_balance,	 judge_anything,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {

@@ -4,6 +4,7 @@
 
 #include "runner/clock.h"
 #include "runner/engine.h"
+#include "runner/words.h"
 
 static bool was_killed_by_rule(const struct evidence *evidence,
 			       const struct ending *ending)
@@ -87,12 +88,47 @@ static struct ending workload_ending(struct engine *engine,
 	return worst;
 }
 
+/* Before we stop any: did one end by itself?  One that goes into the
+ * background ends with 0 and leaves somebody behind. */
+static void services_look(struct engine *engine)
+{
+	const struct scenario *scenario = engine->scenario;
+	struct evidence *evidence = engine->evidence;
+	size_t alive = tree_alive(&engine->tree, TREE_SERVICE);
+
+	for (size_t i = 0; i < scenario->services_count; i++)
+		alive -= alive && engine->services[i] &&
+			 !tree_ended(&engine->tree, engine->services[i]);
+	for (size_t i = 0;
+	     i < scenario->services_count && !evidence->service_gone; i++) {
+		_cleanup_words_ char *how = NULL;
+		struct ending ending;
+		char after[WORDS_SHORT_MAX];
+
+		if (!engine->services[i])
+			continue;
+		ending = tree_ending(&engine->tree, engine->services[i]);
+		if (!ending.ended || ending.stopped_by_us ||
+		    (!ending.signal && !ending.status && alive))
+			continue;
+		how = words_ending(&ending);
+		words_duration(ending.end_ns > evidence->start_ns
+				       ? ending.end_ns - evidence->start_ns
+				       : 0,
+			       after);
+		evidence->service_gone = words_say(
+			"service %s ended %s into the run: %s",
+			scenario->services[i].name, after, how ? how : "");
+	}
+}
+
 void engine_endings(struct engine *engine)
 {
 	struct evidence *evidence = engine->evidence;
 	struct tree *tree = &engine->tree;
 	bool timed_out = evidence->target.timed_out;
 
+	services_look(engine);
 	if (engine->target) {
 		evidence->target = tree_ending(tree, engine->target);
 		evidence->target.timed_out = timed_out;

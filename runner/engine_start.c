@@ -137,10 +137,35 @@ int engine_prepare(struct engine *engine, const struct program *program)
 	return error;
 }
 
-/* Try until healthy, until `gone` has ended, or until the probe's `within`.
- * true: healthy. */
+/* As an init would with Restart=on-failure, systemd.service(5). */
+static bool restart_is_due(struct engine *engine)
+{
+	struct ending ending = tree_ending(&engine->tree, engine->target);
+
+	return engine->scenario->target.restart_on_crash && ending.ended &&
+	       !ending.stopped_by_us && (ending.signal || ending.status) &&
+	       engine->evidence->restarts < ENGINE_RESTARTS_MAX;
+}
+
+static void restart(struct engine *engine)
+{
+	struct ending ending;
+
+	if (!restart_is_due(engine))
+		return;
+	ending = tree_ending(&engine->tree, engine->target);
+	if (clock_now_ns() < ending.end_ns + RESTART_AFTER_NS)
+		return;
+	tree_drop(&engine->tree, engine->target);
+	engine->evidence->restarts++;
+	if (engine_target_start(engine) != 0)
+		engine_abort(engine, "the target couldn't be started again");
+}
+
+/* Try until healthy, until *process has ended for good, or until the probe's
+ * `within`.  true: healthy. */
 static bool await_probe(struct engine *engine, const struct probe *probe,
-			struct tree_process *process, unsigned role,
+			struct tree_process *const *process, unsigned role,
 			const struct probe_context *context,
 			char why[PROBE_WHY_MAX])
 {
@@ -156,10 +181,12 @@ static bool await_probe(struct engine *engine, const struct probe *probe,
 			return true;
 		if (clock_now_ns() >= until || !limits_hold(engine))
 			return false;
-		if (tree_ended(&engine->tree, process) &&
-		    !tree_alive(&engine->tree, role)) {
+		if (process == &engine->target && restart_is_due(engine)) {
+			restart(engine);
+		} else if (tree_ended(&engine->tree, *process) &&
+			   !tree_alive(&engine->tree, role)) {
 			struct ending ending =
-				tree_ending(&engine->tree, process);
+				tree_ending(&engine->tree, *process);
 
 			snprintf(why, PROBE_WHY_MAX,
 				 "it ended before it was ready (%s %d)",
@@ -208,7 +235,7 @@ static int service_start(struct engine *engine, size_t index)
 		engine_fail(error, "service %s can't be started: %s", name,
 			    strerror(-error));
 	else if (service->ready.kind != PROBE_NONE &&
-		 !await_probe(engine, &service->ready, engine->services[index],
+		 !await_probe(engine, &service->ready, &engine->services[index],
 			      TREE_SERVICE, &context, why))
 		error = engine_fail(-ECANCELED, "service %s isn't ready: %s",
 				    name, why);
@@ -221,6 +248,7 @@ int engine_services_start(struct engine *engine)
 {
 	int error = 0;
 
+	tree_orphans(&engine->tree, TREE_SERVICE);
 	for (size_t i = 0; i < engine->scenario->services_count && !error; i++)
 		error = service_start(engine, i);
 	return error;
@@ -261,6 +289,7 @@ int engine_target_start(struct engine *engine)
 	char path[PATH_MAX];
 	int error;
 
+	tree_orphans(&engine->tree, TREE_TARGET);
 	launch.in = stdin_open(engine);
 	if (launch.in < -1)
 		return engine_fail(launch.in, "%s: %s", target->stdin_path,
@@ -296,7 +325,7 @@ void engine_await_ready(struct engine *engine)
 	if (probe->kind != PROBE_NONE) {
 		progress_live("waiting for %s to be ready",
 			      engine->scenario->target.run.items[0]);
-		evidence->ready = await_probe(engine, probe, engine->target,
+		evidence->ready = await_probe(engine, probe, &engine->target,
 					      TREE_TARGET, &context, why);
 	} else {
 		evidence->ready = true;
@@ -304,23 +333,6 @@ void engine_await_ready(struct engine *engine)
 	evidence->ready_ns = evidence->ready ? clock_now_ns() : 0;
 	if (!evidence->ready)
 		evidence->ready_why = strdup(why);
-}
-
-/* As an init would with Restart=on-failure, systemd.service(5). */
-static void restart(struct engine *engine)
-{
-	struct ending ending = tree_ending(&engine->tree, engine->target);
-
-	if (!engine->scenario->target.restart_on_crash || !ending.ended ||
-	    ending.stopped_by_us || (!ending.signal && !ending.status) ||
-	    engine->evidence->restarts >= ENGINE_RESTARTS_MAX)
-		return;
-	if (clock_now_ns() < ending.end_ns + RESTART_AFTER_NS)
-		return;
-	tree_drop(&engine->tree, engine->target);
-	engine->evidence->restarts++;
-	if (engine_target_start(engine) != 0)
-		engine_abort(engine, "the target couldn't be started again");
 }
 
 bool engine_tick(struct engine *engine, uint64_t until_ns)

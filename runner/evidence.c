@@ -17,6 +17,7 @@ void evidence_free(struct evidence *evidence)
 	free(evidence->scratch);
 	free(evidence->cwd);
 	free(evidence->ready_why);
+	free(evidence->service_gone);
 	free(evidence->crashes);
 	free(evidence->workloads);
 	for (size_t i = 0; evidence->workload_outs && evidence->scenario &&
@@ -144,6 +145,7 @@ int evidence_copy(const struct evidence *evidence,
 	to->scratch = copy_string(&copy, evidence->scratch);
 	to->cwd = copy_string(&copy, evidence->cwd);
 	to->ready_why = copy_string(&copy, evidence->ready_why);
+	to->service_gone = copy_string(&copy, evidence->service_gone);
 	to->unreachable = copy_string(&copy, evidence->unreachable);
 	to->aborted = copy_string(&copy, evidence->aborted);
 	to->ledger = copy_text(&copy, &evidence->ledger);

@@ -56,7 +56,7 @@ static void io_string(struct io *io, const char *key, char **string)
 		return;
 	}
 	json = json_object_get(io->at, key);
-	if (json_is_null(json))
+	if (!json || json_is_null(json)) /* an older run knew less */
 		return;
 	if (!json_is_string(json)) {
 		io_fail(io, -EBADMSG);
@@ -387,6 +387,7 @@ static void io_evidence(struct io *io, struct evidence *evidence)
 	NUMBER(io, evidence, end_ns);
 	NUMBER(io, evidence, ready);
 	STRING(io, evidence, ready_why);
+	STRING(io, evidence, service_gone);
 	io_object(io, "target", &evidence->target, io_ending);
 	NUMBER(io, evidence, restarts);
 	LIST(io, evidence, crashes, &evidence->crashes_count, io_ending);

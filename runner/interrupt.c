@@ -5,7 +5,7 @@
 
 #include "runner/shared_file.h"
 
-static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 #define NUMBERS_COUNT (sizeof(numbers) / sizeof(*numbers))
 
 static struct sigaction before[NUMBERS_COUNT];

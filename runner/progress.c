@@ -23,10 +23,19 @@ static int columns(void)
 {
 	struct winsize size;
 
-	if (ioctl(fileno(progress.out), TIOCGWINSZ, &size) != 0 ||
-	    size.ws_col < 20)
+	if (ioctl(fileno(progress.out), TIOCGWINSZ, &size) != 0 || !size.ws_col)
 		return 80;
 	return size.ws_col > LINE_MAX_ ? LINE_MAX_ : size.ws_col;
+}
+
+/* line_cut - at so many characters, never within one. */
+static void line_cut(char *line, int max)
+{
+	for (; *line; line++)
+		if (((unsigned char)*line & 0xc0) != 0x80 && max-- <= 0) {
+			*line = '\0';
+			return;
+		}
 }
 
 static void live_clear(void)
@@ -82,9 +91,9 @@ void progress_live(const char *format, ...)
 	} else if (progress.out && progress.tty &&
 		   clock_now_ns() >= progress.next_ns) {
 		live_clear();
-		fprintf(progress.out, "%s%.*s%s",
-			progress.color ? "\033[2m" : "", columns() - 1, line,
-			progress.color ? "\033[0m" : "");
+		line_cut(line, columns() - 1);
+		fprintf(progress.out, "%s%s%s", progress.color ? "\033[2m" : "",
+			line, progress.color ? "\033[0m" : "");
 		fflush(progress.out);
 		progress.shown = true;
 		progress.next_ns = clock_now_ns() + LIVE_EVERY_NS;

@@ -136,6 +136,7 @@ struct evidence {
 	uint64_t start_ns, ready_ns, end_ns;
 	bool ready; /* became ready, or had no ready probe */
 	char *ready_why; /* the last failed attempt, in words */
+	char *service_gone; /* a service that ended in mid-run, in words */
 
 	struct ending target; /* the last one, if it was restarted */
 	unsigned restarts;

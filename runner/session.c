@@ -106,14 +106,64 @@ static int seed_choose(struct session *session, uint64_t add)
 	return 0;
 }
 
-/* target_check - is there a program, before anything is made?  A prepare
- * command may yet make it. */
-static int target_check(const struct scenario *scenario)
+/* program_check - is there such a program, as seen from cwd?  role: what it
+ * is for, NULL: it is the target. */
+static int program_check(const char *role, const char *name, const char *cwd,
+			 const struct strings *env)
+{
+	char **envp = launch_environment(env, NULL, NULL);
+	_cleanup_words_ char *found = NULL;
+	bool by_path = strchr(name, '/');
+	int error;
+
+	if (!envp)
+		return -ENOMEM;
+	error = launch_find(name, cwd, envp, &found);
+	launch_environment_free(envp);
+	if (error == -ENOENT)
+		fprintf(stderr,
+			"mishap: %s%s%s: no such program\n"
+			"  it is looked for %s%s\n",
+			role ? role : "", role ? ": " : "", name,
+			by_path ? "from " : "in PATH", by_path ? cwd : "");
+	else if (error < 0)
+		fprintf(stderr, "mishap: %s%s%s: %s\n", role ? role : "",
+			role ? ": " : "", name, strerror(-error));
+	return error;
+}
+
+static int helpers_check(const struct scenario *scenario, const char *cwd)
+{
+	const struct strings none = { 0 };
+	const struct strings *ready = &scenario->target.ready.command;
+	int error = 0;
+
+	if (ready->count)
+		error = program_check("ready", ready->items[0], cwd,
+				      &scenario->target.env);
+	for (size_t i = 0; i < scenario->workloads_count && !error; i++)
+		error = program_check(scenario->workloads[i].name,
+				      scenario->workloads[i].run.items[0], cwd,
+				      &none);
+	for (size_t i = 0; i < scenario->steadies_count && !error; i++) {
+		const struct strings *command =
+			&scenario->steadies[i].probe.command;
+
+		if (command->count)
+			error = program_check(scenario->steadies[i].name,
+					      command->items[0], cwd,
+					      &scenario->target.env);
+	}
+	return error;
+}
+
+/* programs_check - are all programs there, before anything is made?  Where
+ * something is prepared, that may yet make them. */
+static int programs_check(const struct scenario *scenario)
 {
 	const struct program *target = &scenario->target;
-	_cleanup_words_ char *found = NULL;
 	_cleanup_words_ char *cwd = NULL;
-	char **envp;
+	bool prepared = target->prepare_count;
 	int error;
 
 	if (!target->run.count) {
@@ -121,27 +171,15 @@ static int target_check(const struct scenario *scenario)
 				"scenario a target, or a command after --\n");
 		return -EINVAL;
 	}
-	if (target->prepare_count)
+	for (size_t i = 0; i < scenario->services_count; i++)
+		prepared |= scenario->services[i].prepare_count > 0;
+	if (prepared)
 		return 0;
 	cwd = target->cwd ? strdup(target->cwd) : getcwd(NULL, 0);
-	envp = launch_environment(&target->env, NULL, NULL);
-	if (!cwd || !envp) {
-		launch_environment_free(envp);
+	if (!cwd)
 		return -ENOMEM;
-	}
-	error = launch_find(target->run.items[0], cwd, envp, &found);
-	launch_environment_free(envp);
-	if (error == -ENOENT)
-		fprintf(stderr,
-			"mishap: %s: no such program\n"
-			"  it is looked for %s%s\n",
-			target->run.items[0],
-			strchr(target->run.items[0], '/') ? "from " : "in PATH",
-			strchr(target->run.items[0], '/') ? cwd : "");
-	else if (error < 0)
-		fprintf(stderr, "mishap: %s: %s\n", target->run.items[0],
-			strerror(-error));
-	return error;
+	error = program_check(NULL, target->run.items[0], cwd, &target->env);
+	return error ? error : helpers_check(scenario, cwd);
 }
 
 static int place_make(const struct options *options, struct session *session)
@@ -258,7 +296,7 @@ int session_run(const struct options *options, const char *source,
 	    vars_make(options, session) < 0 ||
 	    scenario_get(session, source) < 0 ||
 	    seed_choose(session, seed_add) < 0 ||
-	    target_check(session->scenario) < 0 || place_check(options) < 0)
+	    programs_check(session->scenario) < 0 || place_check(options) < 0)
 		return EXIT_CODE_USAGE;
 	code = go(session, replay);
 	if (!session->options.keep_scratch)

@@ -184,8 +184,8 @@ static void scan_one(pid_t pid, void *arg)
 	if (!process || process->seen_in_scan)
 		return;
 	process->seen_in_scan = true;
-	below.role =
-		process->role == TREE_SANDBOX ? TREE_TARGET : process->role;
+	below.role = process->role == TREE_SANDBOX ? scan->tree->orphans
+						   : process->role;
 	below.depth++;
 	if (below.depth < SCAN_DEPTH_MAX)
 		scan_children(&below, pid);
@@ -197,10 +197,10 @@ static void scan_children(struct scan *scan, pid_t parent)
 }
 
 /* Who descends from us?  What comes from nowhere (an orphan never seen below
- * a parent) counts as the target's. */
+ * a parent) is what tree_orphans() says. */
 static void scan_all(struct tree *tree)
 {
-	struct scan scan = { .tree = tree, .role = TREE_TARGET };
+	struct scan scan = { .tree = tree, .role = tree->orphans };
 
 	for (size_t i = 0; i < tree->count; i++)
 		tree->items[i]->seen_in_scan = false;
@@ -281,6 +281,7 @@ int tree_open(struct tree *ret_tree)
 	int error;
 
 	memset(tree, 0, sizeof(*tree));
+	tree->orphans = TREE_TARGET;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		return -errno;
 	proc_children(getpid(), elder_add, tree);
@@ -320,6 +321,7 @@ void tree_close(struct tree *tree)
 	pthread_mutex_destroy(&tree->lock);
 	pthread_cond_destroy(&tree->changed);
 	memset(tree, 0, sizeof(*tree));
+	tree->orphans = TREE_TARGET;
 }
 
 void tree_begin(struct tree *tree)
@@ -420,6 +422,14 @@ static size_t alive(const struct tree *tree, unsigned roles)
 		count += (tree->items[i]->role & roles) &&
 			 !tree->items[i]->ended;
 	return count;
+}
+
+void tree_orphans(struct tree *tree, enum tree_role role)
+{
+	pthread_mutex_lock(&tree->lock);
+	scan_all(tree);
+	tree->orphans = role;
+	pthread_mutex_unlock(&tree->lock);
 }
 
 size_t tree_alive(struct tree *tree, unsigned roles)

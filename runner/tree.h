@@ -48,6 +48,7 @@ struct tree {
 	pthread_cond_t changed;
 	pthread_t reaper, watcher;
 	bool open, paused;
+	enum tree_role orphans; /* what one is that we never saw a parent of */
 	atomic_bool closing;
 	struct tree_process **items;
 	size_t count;
@@ -69,6 +70,10 @@ void tree_begin(struct tree *tree);
 int tree_add(struct tree *tree, pid_t pid, enum tree_role role,
 	     struct tree_process **ret_process);
 void tree_drop(struct tree *tree, struct tree_process *process);
+
+/* tree_orphans - what is alive keeps its role; who comes from nowhere from now
+ * on is of this one.  At first: the target's. */
+void tree_orphans(struct tree *tree, enum tree_role role);
 
 /* tree_wait - has it ended by then?  UINT64_MAX waits for ever. */
 bool tree_wait(struct tree *tree, struct tree_process *process,

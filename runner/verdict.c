@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runner/oracles/oracle.h"
@@ -84,6 +85,11 @@ static int failure_place(const struct evidence *evidence,
 	_cleanup_words_ char *where = NULL;
 	const char *what;
 
+	if (!event && !finding->since) /* it came of itself */
+		return oracle_since(finding, evidence,
+				    evidence->target.ended
+					    ? evidence->target.end_ns
+					    : evidence->end_ns);
 	if (!event || finding->site)
 		return 0;
 	if (!finding->since &&
@@ -201,23 +207,61 @@ static int judge_aborted(const struct evidence *evidence,
 	return findings_add(findings, &finding);
 }
 
+static bool path_has_us(void)
+{
+	_cleanup_words_ char *path =
+		strdup(getenv("PATH") ? getenv("PATH") : "");
+	struct stat us, other;
+
+	if (!path || stat("/proc/self/exe", &us) < 0)
+		return false;
+	for (char *save, *dir = strtok_r(path, ":", &save); dir;
+	     dir = strtok_r(NULL, ":", &save)) {
+		_cleanup_words_ char *file = words_say("%s/mishap", dir);
+
+		if (file && access(file, X_OK) == 0 && stat(file, &other) == 0)
+			return other.st_dev == us.st_dev &&
+			       other.st_ino == us.st_ino;
+	}
+	return false;
+}
+
+/* program_words - how a shell calls us again from here: as we were called,
+ * but plainly where PATH has us. */
+static char *program_words(void)
+{
+	char *name = program_invocation_name;
+	struct strings one = { .items = &name, .count = 1 };
+	_cleanup_words_ char *whole = NULL;
+
+	if (strcmp(program_invocation_short_name, "mishap") != 0 ||
+	    !strchr(program_invocation_name, '/') || path_has_us())
+		return strdup("mishap");
+	if (access(name, X_OK) < 0) { /* a replay runs in its own directory */
+		whole = realpath("/proc/self/exe", NULL);
+		name = whole ? whole : name;
+	}
+	return words_join(&one);
+}
+
 /* "mishap replay ID"; a directory where the id alone wouldn't find it. */
 static char *replay_words(const struct evidence *evidence)
 {
 	_cleanup_words_ char *cwd = getcwd(NULL, 0);
 	_cleanup_words_ char *usual =
 		words_say("%s/.mishap/runs/%s", cwd ? cwd : "", evidence->id);
+	_cleanup_words_ char *program = program_words();
 	const char *dir = evidence->run_dir;
 	struct strings one = { .items = (char *[]){ (char *)dir, NULL },
 			       .count = 1 };
 	_cleanup_words_ char *quoted = NULL;
 
-	if (!usual)
+	if (!usual || !program)
 		return NULL;
 	if (!dir || strcmp(dir, usual) == 0)
-		return words_say("mishap replay %s", evidence->id);
+		return words_say("%s replay %s", program, evidence->id);
 	quoted = words_join(&one);
-	return quoted ? words_say("mishap replay %s", quoted) : NULL;
+	return quoted ? words_say("%s replay %s", program, quoted) : NULL;
 }
 
 static int join(const struct evidence *evidence, struct judgement *judgement)

@@ -17,7 +17,7 @@ fail_page() {
 		grep -q 'seen     exit status 2' page &&
 		grep -q 'fault    write ENOSPC' page &&
 		grep -q '| sort: .*No space left on device' page &&
-		grep -q 'replay  mishap replay' page &&
+		grep -q 'replay  .*mishap replay' page &&
 		[ "$(awk '{ if (length > n) n = length } END { print n }' <(
 			grep -v "$T" page))" -le 80 ]
 }
