@@ -96,6 +96,7 @@ static int shared_open(const char *path, struct state **ret_state)
 static void exe_look(void)
 {
 	char *buf = scratch_claim();
+	const char *name = buf;
 	long n = -1;
 
 	if (buf)
@@ -103,7 +104,11 @@ static void exe_look(void)
 			 GUEST_PATH_MAX - 1);
 	if (n > 0) {
 		buf[n] = '\0';
-		process_publish_exe(buf);
+		for (const char *p = buf; *p; p++) {
+			if (*p == '/')
+				name = p + 1;
+		}
+		process_publish_exe(name);
 	}
 	for (unsigned r = 0; r < guest_plan.header->rules_count; r++) {
 		const struct plan_rule *rule = &guest_plan.rules[r];
@@ -112,7 +117,7 @@ static void exe_look(void)
 			continue;
 		if (n <= 0)
 			BUMP(guest_state->unresolved);
-		else if (glob_match(guest_plan.base + rule->exe_off, buf))
+		else if (glob_match(guest_plan.base + rule->exe_off, name))
 			guest_exe_rules |= 1ull << r;
 	}
 	if (buf)

@@ -86,7 +86,7 @@ HIDDEN uint64_t clock_ns(void);
  * execed us; guest_process stays NULL if none is left. */
 HIDDEN void process_check_in(struct state *state);
 HIDDEN void process_watch_forks(void);
-HIDDEN void process_publish_exe(const char *path);
+HIDDEN void process_publish_exe(const char *name);
 /* May this process's calls be counted?  False in a vfork child, which shares
  * our memory; a child of fork that had no slot yet gets it here. */
 HIDDEN bool process_is_ours(void);

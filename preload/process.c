@@ -105,16 +105,10 @@ void process_check_in(struct state *state)
 	guest_process = slot;
 }
 
-void process_publish_exe(const char *path)
+void process_publish_exe(const char *name)
 {
-	const char *name = path;
-	size_t n;
+	size_t n = strlen(name);
 
-	for (const char *p = path; *p; p++) {
-		if (*p == '/')
-			name = p + 1;
-	}
-	n = strlen(name);
 	if (n >= sizeof(guest_process->exe))
 		n = sizeof(guest_process->exe) - 1;
 	memset(guest_process->exe, 0, sizeof(guest_process->exe));

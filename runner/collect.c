@@ -9,7 +9,7 @@
 
 #define POLL_NS	      (2 * NS_PER_MS)
 #define STUCK_NS      NS_PER_S
-#define FOLD_EVERY_NS (100 * NS_PER_MS)
+#define FOLD_EVERY_NS (10 * NS_PER_MS)
 #define FOLD_WHEN     (SHARED_PROCESSES_MAX - SHARED_PROCESSES_MAX / 4)
 
 static void event_keep(struct collect *collect, const struct event *event)
@@ -138,8 +138,7 @@ static void slots_look(struct collect *collect)
 		uint32_t pid = (uint32_t)atomic_load(&slots[i].pid);
 
 		if (in_use(atomic_load(&slots[i].status)) &&
-		    clock_now_ns() - slots[i].born_ns > NS_PER_S &&
-		    !tree_has(collect->tree, pid))
+		    tree_lacks(collect->tree, pid, slots[i].born_ns))
 			slot_fold(collect, &slots[i]);
 	}
 }

@@ -201,10 +201,13 @@ static void scan_children(struct scan *scan, pid_t parent)
 static void scan_all(struct tree *tree)
 {
 	struct scan scan = { .tree = tree, .role = tree->orphans };
+	uint64_t began_ns = clock_now_ns();
 
 	for (size_t i = 0; i < tree->count; i++)
 		tree->items[i]->seen_in_scan = false;
 	scan_children(&scan, getpid());
+	tree->scans_ns[1] = tree->scans_ns[0];
+	tree->scans_ns[0] = began_ns;
 }
 
 /* Who has died, and how? */
@@ -546,14 +549,20 @@ void tree_pause(struct tree *tree, bool paused)
 	pthread_mutex_unlock(&tree->lock);
 }
 
-bool tree_has(struct tree *tree, uint32_t own_pid)
+bool tree_lacks(struct tree *tree, uint32_t own_pid, uint64_t since_ns)
 {
-	bool has = false;
+	bool lacks, own_is_ours = true; /* no pid namespace of a sandbox's */
 
 	pthread_mutex_lock(&tree->lock);
-	for (size_t i = 0; i < tree->count && !has; i++)
-		has = tree->items[i]->own_pid == own_pid &&
-		      !tree->items[i]->ended;
+	lacks = tree->scans_ns[1] > since_ns;
+	for (size_t i = 0; i < tree->count && lacks; i++) {
+		own_is_ours =
+			own_is_ours && tree->items[i]->role != TREE_SANDBOX;
+		lacks = tree->items[i]->own_pid != own_pid ||
+			tree->items[i]->ended;
+	}
 	pthread_mutex_unlock(&tree->lock);
-	return has;
+	/* A scan may miss one among many that come and go. */
+	return lacks && (!own_is_ours ||
+			 (kill((pid_t)own_pid, 0) < 0 && errno == ESRCH));
 }

@@ -52,6 +52,7 @@ struct tree {
 	atomic_bool closing;
 	struct tree_process **items;
 	size_t count;
+	uint64_t scans_ns[2]; /* when the last two whole ones began */
 	pid_t elders[TREE_ELDERS_MAX];
 	size_t elders_count;
 	struct ending *crashes;
@@ -98,7 +99,8 @@ void tree_kill(struct tree *tree, unsigned roles);
 struct growth tree_growth(struct tree *tree, unsigned roles);
 /* tree_pause - others fork and wait for children of their own meanwhile. */
 void tree_pause(struct tree *tree, bool paused);
-/* tree_has - does a process live that sees itself as own_pid? */
-bool tree_has(struct tree *tree, uint32_t own_pid);
+/* tree_lacks - is the process gone that saw itself as own_pid at since_ns?
+ * false while it lives, or until it would have been seen twice. */
+bool tree_lacks(struct tree *tree, uint32_t own_pid, uint64_t since_ns);
 
 #endif

@@ -91,3 +91,18 @@ cancelled() { # each failed read is in the books, whenever the thread ended
 	}
 }
 it "threads cancelled in mid-decision leave no hole in the books" cancelled
+
+# ---- who is meant, and who is counted --------------------------------------
+named() { # exe= is the program's name, in whatever directory
+	run "write exe=$1 fail=EIO" sh -c '/bin/echo said; /bin/printf said'
+	[ "$(cat "$D/stdout")" = said ] && [ "$RC" = 0 ]
+}
+it "exe= knows a program by its name" named echo
+it "exe= knows a program by a glob" named 'e?h*'
+counted() { # a thousand and a half of children, one fault in each
+	run 'write exe=echo nth=1 fail=EIO' "$@" -c \
+		'for i in $(seq 1500); do (/bin/echo x) 2>&-; done; exit 0'
+	[ "$(jq '.rules[0].fired' "$D/report.json")" = 1500 ] && [ "$RC" = 0 ] ||
+		{ tail -n 20 "$T/run.out"; return 1; }
+}
+it "1500 short-lived children all have their place in the books" counted bash

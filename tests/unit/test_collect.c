@@ -222,13 +222,30 @@ static void the_slots_of_the_living_are_not(void **state)
 	struct evidence evidence = { 0 };
 
 	(void)state;
-	/* Young ones are left alone: their process may just not be seen yet. */
+	/* Whoever is there is left alone, seen below us or not. */
 	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
-		slot_fill(i, PROCESS_LIVE, 50000000 + (int32_t)i);
+		slot_fill(i, PROCESS_LIVE, getpid());
 	clock_sleep_until(clock_now_ns() + 300 * NS_PER_MS);
 	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
 		assert_int_equal(atomic_load(&shared->processes[i].status),
 				 PROCESS_LIVE);
+	collect_close(&collect, &evidence);
+	free(evidence.processes);
+}
+
+static void nor_those_that_nobody_has_looked_for_yet(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	tree_pause(&tree, true);
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
+		slot_fill(i, PROCESS_LIVE, 50000000 + (int32_t)i);
+	clock_sleep_until(clock_now_ns() + 100 * NS_PER_MS);
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
+		assert_int_equal(atomic_load(&shared->processes[i].status),
+				 PROCESS_LIVE);
+	tree_pause(&tree, false);
 	collect_close(&collect, &evidence);
 	free(evidence.processes);
 }
@@ -246,6 +263,7 @@ int main(void)
 		BOOKS(an_exec_that_never_checked_in_is_lost),
 		BOOKS(the_slots_of_the_dead_are_given_back),
 		BOOKS(the_slots_of_the_living_are_not),
+		BOOKS(nor_those_that_nobody_has_looked_for_yet),
 	};
 
 	return TESTS_RUN(tests);
