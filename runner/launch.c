@@ -19,18 +19,40 @@
 
 extern char **environ;
 
+/* rt_sigaction(2) as the kernel knows it: libc hides the signals that it uses
+ * itself, and pthread_create(3) takes them over. */
+struct kernel_action {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
 static struct {
 	sigset_t mask;
-	struct sigaction pipe;
+	uint64_t ignored; /* bit n - 1: signal n was SIG_IGN */
 	bool kept;
 } found;
+
+static long signal_action(int number, const struct kernel_action *action,
+			  struct kernel_action *was)
+{
+	return syscall(SYS_rt_sigaction, number, action, was,
+		       sizeof(action->mask));
+}
 
 void launch_signals_keep(void)
 {
 	if (found.kept)
 		return;
 	sigprocmask(SIG_SETMASK, NULL, &found.mask);
-	sigaction(SIGPIPE, NULL, &found.pipe);
+	for (int number = 1; number <= 64; number++) {
+		struct kernel_action was = { 0 };
+
+		if (signal_action(number, NULL, &was) == 0 &&
+		    was.handler == SIG_IGN)
+			found.ignored |= 1ull << (number - 1);
+	}
 	found.kept = true;
 }
 
@@ -247,18 +269,14 @@ static int fds_place(struct child *child)
 
 static void signals_restore(void)
 {
-	for (int number = 1; number < NSIG; number++) {
-		struct sigaction action;
+	for (int number = 1; number <= 64; number++) {
+		bool was_ignored = found.ignored >> (number - 1) & 1;
+		const struct kernel_action action = {
+			.handler = was_ignored ? SIG_IGN : SIG_DFL,
+		};
 
-		if (sigaction(number, NULL, &action) == 0 &&
-		    action.sa_handler != SIG_DFL &&
-		    action.sa_handler != SIG_IGN) {
-			action.sa_handler = SIG_DFL;
-			action.sa_flags = 0;
-			sigaction(number, &action, NULL);
-		}
+		signal_action(number, &action, NULL);
 	}
-	sigaction(SIGPIPE, &found.pipe, NULL);
 	sigprocmask(SIG_SETMASK, &found.mask, NULL);
 }
 
