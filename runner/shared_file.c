@@ -25,12 +25,19 @@ struct roots {
 	size_t count;
 };
 
+/* ld.so(8): LD_PRELOAD is a list that spaces and colons part, and $ORIGIN,
+ * $LIB, $PLATFORM in it are expanded. */
+static bool is_preloadable(const char *path)
+{
+	return !strpbrk(path, " :$");
+}
+
 static void roots_add(struct roots *roots, const char *path)
 {
 	struct statfs fs;
 
 	if (roots->count == SHARED_ROOTS_MAX ||
-	    strlen(path) >= sizeof(roots->path[0]))
+	    strlen(path) >= sizeof(roots->path[0]) || !is_preloadable(path))
 		return;
 	for (size_t i = 0; i < roots->count; i++)
 		if (!strcmp(roots->path[i], path))
@@ -184,7 +191,7 @@ int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
 	int error = -ENOENT;
 
 	if (strlen(library) >= sizeof(ret_file->header->library))
-		return -ENAMETOOLONG;
+		library = ""; /* it must be lent */
 	for (size_t i = 0; i < roots.count; i++) {
 		struct shared_file file = { .owner_fd = -1 };
 
@@ -239,18 +246,21 @@ static int file_copy(const char *from, const char *to)
 int shared_file_lend_library(struct shared_file *file, const char *library,
 			     char **ret_path)
 {
+	bool by_name = is_preloadable(library) &&
+		       strlen(library) < sizeof(file->header->library);
 	struct statvfs fs;
-	char *path;
+	bool noexec = statvfs(file->dir, &fs) != 0 || (fs.f_flag & ST_NOEXEC);
+	char *path = NULL;
 	int error = 0;
 
-	if (all_can_read(library) || statvfs(file->dir, &fs) != 0 ||
-	    (fs.f_flag & ST_NOEXEC)) {
+	if (by_name && (noexec || all_can_read(library)))
 		path = strdup(library);
-	} else if (asprintf(&path, "%s/libmishap.so", file->dir) < 0) {
-		path = NULL;
-	} else {
+	else if (asprintf(&path, "%s/libmishap.so", file->dir) < 0)
+		return -ENOMEM;
+	else if (noexec) /* a link is not what is mapped */
+		error = symlink(library, path) != 0 ? -errno : 0;
+	else
 		error = file_copy(library, path);
-	}
 	if (!path)
 		return -ENOMEM;
 	if (!error && strlen(path) >= sizeof(file->header->library))

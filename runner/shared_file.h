@@ -25,13 +25,13 @@ struct shared_file {
 
 /* shared_file_create - make and map it, every byte allocated.
  * library: path of libmishap.so as targets may open it.  plan is copied.
- * -ENOSPC no tmpfs has room; -ENOENT there is no tmpfs that we may write to;
- * -ENAMETOOLONG library. */
+ * -ENOSPC no tmpfs has room; -ENOENT there is no tmpfs that we may write to. */
 int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
 		       struct shared_file *ret_file);
 /* shared_file_lend_library - if not everybody can read the library where it
- * stands (below /root, say), put a copy beside the shared file and have
- * targets load that: they may run, or exec, as another user.
+ * stands (below /root, say), or LD_PRELOAD can't say its name, put a copy
+ * beside the shared file and have targets load that: they may run, or exec, as
+ * another user.  On a noexec tmpfs it is a link.
  * *ret_path: where targets find it; owned by the caller. */
 int shared_file_lend_library(struct shared_file *file, const char *library,
 			     char **ret_path);

@@ -77,16 +77,56 @@ static void removing_leaves_nothing(void **state)
 	shared_file_remove(&file); /* once more does no harm */
 }
 
-static void a_path_that_is_too_long_for_the_header_is_refused(void **state)
+static void a_library_that_ld_preload_cannot_name_is_lent(void **state)
 {
-	struct shared_file file;
-	char library[300];
+	static const char *const odd[] = { "a b.so", "a:b.so", "$LIB.so" };
+	char dir[] = "/tmp/mishap-test.XXXXXX", library[64], *path = NULL;
 
 	(void)state;
-	memset(library, 'x', sizeof(library));
-	library[sizeof(library) - 1] = '\0';
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0755), 0);
+	for (size_t i = 0; i < 3; i++) {
+		struct shared_file file = make();
+		FILE *out;
+
+		snprintf(library, sizeof(library), "%s/%s", dir, odd[i]);
+		out = fopen(library, "w");
+		assert_non_null(out);
+		fclose(out);
+		assert_int_equal(
+			shared_file_lend_library(&file, library, &path), 0);
+		assert_string_equal(file.header->library, path);
+		assert_null(strpbrk(path, " :$"));
+		assert_int_equal(access(path, R_OK), 0);
+		free(path);
+		shared_file_remove(&file);
+		unlink(library);
+	}
+	rmdir(dir);
+}
+
+static void a_library_too_long_for_the_header_is_lent(void **state)
+{
+	char dir[] = "/tmp/mishap-test.XXXXXX", library[512], *path = NULL;
+	struct shared_file file;
+	FILE *out;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	memset(library, '/', sizeof(library));
+	snprintf(library + 300, 200, "%s/lib.so", dir);
+	out = fopen(library, "w");
+	assert_non_null(out);
+	fclose(out);
 	assert_int_equal(shared_file_create(plan, sizeof(plan), library, &file),
-			 -ENAMETOOLONG);
+			 0);
+	assert_int_equal(shared_file_lend_library(&file, library, &path), 0);
+	assert_string_equal(file.header->library, path);
+	assert_int_equal(access(path, R_OK), 0);
+	free(path);
+	shared_file_remove(&file);
+	unlink(library);
+	rmdir(dir);
 }
 
 static void a_library_that_not_all_can_read_is_lent(void **state)
@@ -297,7 +337,8 @@ int main(void)
 		TEST(the_file_is_whole_and_allocated),
 		TEST(others_may_pass_through_the_directory_but_not_list_it),
 		TEST(removing_leaves_nothing),
-		TEST(a_path_that_is_too_long_for_the_header_is_refused),
+		TEST(a_library_that_ld_preload_cannot_name_is_lent),
+		TEST(a_library_too_long_for_the_header_is_lent),
 		TEST(a_library_that_not_all_can_read_is_lent),
 		TEST(a_live_run_is_seen_and_not_swept),
 		TEST(what_a_killed_runner_leaves_is_stale_and_swept),
