@@ -101,6 +101,9 @@ static int shared_make(struct engine *engine)
 				   "no room to meet the target in "
 				   "(/dev/shm): %s",
 				   strerror(-error));
+	if (!engine->options->keep_scratch)
+		shared_file_note_scratch(&engine->shared,
+					 engine->evidence->scratch);
 	error = shared_file_lend_library(&engine->shared, engine->library,
 					 &lent);
 	if (error)

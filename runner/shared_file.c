@@ -18,6 +18,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "runner/scratch.h"
+
 #define OWNER_GRACE_S 10 /* from mkdir to the lock, at most */
 
 struct roots {
@@ -274,6 +276,15 @@ int shared_file_lend_library(struct shared_file *file, const char *library,
 	return 0;
 }
 
+int shared_file_note_scratch(const struct shared_file *file,
+			     const char *scratch)
+{
+	char link[544];
+
+	snprintf(link, sizeof(link), "%s/scratch", file->dir);
+	return symlink(scratch, link) != 0 ? -errno : 0;
+}
+
 const void *shared_file_plan(const struct shared_file *file)
 {
 	return (const char *)file->header + file->header->plan_off;
@@ -387,12 +398,26 @@ int shared_dirs_visit(void (*visit)(const char *dir, int pid, bool live,
 	return 0;
 }
 
+/* The directory that its target was given; false: somebody lives there. */
+static bool scratch_of_swept(const char *dir)
+{
+	char link[544], scratch[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "%s/scratch", dir);
+	n = readlink(link, scratch, sizeof(scratch) - 1);
+	if (n <= 0)
+		return true;
+	scratch[n] = '\0';
+	return scratch_sweep(scratch);
+}
+
 static void sweep_one(const char *dir, int pid, bool live, void *arg)
 {
 	unsigned *swept = arg;
 
 	(void)pid;
-	if (live)
+	if (live || !scratch_of_swept(dir))
 		return;
 	dir_remove(dir);
 	++*swept;

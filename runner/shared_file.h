@@ -35,6 +35,10 @@ int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
  * *ret_path: where targets find it; owned by the caller. */
 int shared_file_lend_library(struct shared_file *file, const char *library,
 			     char **ret_path);
+/* shared_file_note_scratch - where the target's scratch directory is, so that
+ * whoever sweeps this away knows. */
+int shared_file_note_scratch(const struct shared_file *file,
+			     const char *scratch);
 /* shared_file_remove - unmap and unlink; a file never made is fine. */
 void shared_file_remove(struct shared_file *file);
 const void *shared_file_plan(const struct shared_file *file);
@@ -48,7 +52,9 @@ void shared_file_unmap(struct shared_file *file);
 int shared_dirs_visit(void (*visit)(const char *dir, int pid, bool live,
 				    void *arg),
 		      void *arg);
-/* shared_dirs_sweep - remove the stale ones; returns how many. */
+/* shared_dirs_sweep - remove the stale ones and their scratch directories;
+ * one whose target outlived its runner and works in its scratch stays until
+ * that has ended.  Returns how many. */
 unsigned shared_dirs_sweep(void);
 /* shared_state_disarm - close every door at once; async-signal-safe. */
 void shared_state_disarm(struct state *state);

@@ -83,3 +83,39 @@ yaml gone.yaml 'target: {run: [false]}' \
 changed=gone.yaml
 it "when the file is gone since, and COMMAND took its target's place" pasted \
 	timeout 60 "$MISHAP" run --sandbox gone.yaml -- sh -c 'echo x >out'
+
+# ---- what a killed runner leaves behind ------------------------------------
+mkdir tmp
+export TMPDIR=$T/tmp
+yaml outlives.yaml 'target: {run: [sleep, "3141"], cwd: "${scratch}", ready: {file: /etc/passwd}}' \
+	'phases: [{name: a, for: 30s}]' 'faults: ["write path=/no/such fail=EIO"]'
+next_run() { # another run, which sweeps
+	"$MISHAP" run --run-dir "$T/runs" -q "${never[@]}" -- true >/dev/null 2>&1
+}
+sweeps() {
+	"$MISHAP" run --run-dir "$T/runs" outlives.yaml >/dev/null 2>&1 &
+	local runner=$! target scratch
+	until_true 10 pgrep -P $runner -x sleep || return 1
+	target=$(pgrep -P $runner -x sleep)
+	pids+=("$target")
+	scratch=$(readlink "/proc/$target/cwd")
+	kill -9 $runner
+	wait $runner 2>/dev/null
+	next_run
+	[ -d "$scratch" ] && kill -0 "$target" || {
+		echo "the target lost its directory"
+		return 1
+	}
+	kill "$target"
+	until_true 5 test ! -e "/proc/$target" || return 1
+	next_run
+	ls tmp
+	[ ! -e "$scratch" ]
+}
+it "scratch of a killed runner goes with its target, not before" sweeps
+kept() {
+	"$MISHAP" run --run-dir "$T/runs" -q --keep-scratch "${never[@]}" -- true
+	next_run
+	[ "$(ls -d tmp/mishap-* | wc -l)" = 1 ]
+}
+it "what --keep-scratch keeps is never swept" kept
