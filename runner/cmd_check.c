@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runner/cli.h"
+#include "runner/words.h"
 
 static const char help[] =
 	"usage: mishap check [-q] [--json FILE] [--var NAME=VALUE]… SCENARIO…\n"
@@ -45,23 +46,29 @@ static void note(struct check *check, const char *name,
 
 	if (!check->json_path)
 		return;
-	item = json_pack("{s:s, s:b, s:s}", "path", name, "ok",
-			 scenario != NULL, "messages", messages);
-	if (item && scenario) {
-		json_object_set_new(item, "name", json_string(scenario->name));
-		json_object_set_new(
-			item, "rules",
-			json_integer((json_int_t)scenario->rules_count));
-		json_object_set_new(
-			item, "expectations",
-			json_integer((json_int_t)scenario->expects_count));
-	}
+	item = json_pack("{s:o, s:b, s:s?, s:o}", "path",
+			 words_json_string(name), "ok", scenario != NULL,
+			 "name", scenario ? scenario->name : NULL, "messages",
+			 words_json_string(messages));
+	json_object_set_new(
+		item, "rules",
+		scenario ? json_integer((json_int_t)scenario->rules_count)
+			 : json_null());
+	json_object_set_new(
+		item, "expectations",
+		scenario ? json_integer((json_int_t)scenario->expects_count)
+			 : json_null());
 	json_array_append_new(check->files, item);
 }
 
 static const char *plural(size_t n)
 {
 	return n == 1 ? "" : "s";
+}
+
+static bool json_is_stdout(const struct check *check)
+{
+	return check->json_path && !strcmp(check->json_path, "-");
 }
 
 static void check_one(struct check *check, const char *path)
@@ -84,10 +91,11 @@ static void check_one(struct check *check, const char *path)
 	if (rc < 0)
 		check->worst = EXIT_CODE_USAGE;
 	else if (!check->quiet)
-		printf("%s: ok, %zu rule%s, %zu expectation%s\n", name,
-		       scenario->rules_count, plural(scenario->rules_count),
-		       scenario->expects_count,
-		       plural(scenario->expects_count));
+		fprintf(json_is_stdout(check) ? stderr : stdout,
+			"%s: ok, %zu rule%s, %zu expectation%s\n", name,
+			scenario->rules_count, plural(scenario->rules_count),
+			scenario->expects_count,
+			plural(scenario->expects_count));
 	note(check, name, scenario, messages);
 	scenario_free(scenario);
 	free(messages);
@@ -148,9 +156,11 @@ static int check_all(struct check *check, int argc, char **argv)
 	for (int i = optind; i < argc; i++)
 		check_one(check, argv[i]);
 	if (check->json_path) {
-		int rc = cli_json(check->json_path,
-				  json_pack("{s:i, s:O}", "version", 1, "files",
-					    check->files));
+		int rc = cli_json(
+			check->json_path,
+			json_pack("{s:i, s:s, s:s, s:b, s:O}", "version", 1,
+				  "command", "check", "mishap", MISHAP_VERSION,
+				  "ok", !check->worst, "files", check->files));
 
 		if (rc && !check->worst)
 			check->worst = rc;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runner/run.h"
+#include "runner/cli.h"
 #include "runner/shared_file.h"
 
 struct halting {
@@ -17,11 +17,10 @@ struct halting {
 static void tell(struct halting *halting, const char *dir, int pid,
 		 const char *what, int error)
 {
-	json_t *run = json_pack("{s:s, s:i, s:s}", "dir", dir, "pid", pid,
-				"done", what);
+	json_t *run = json_pack("{s:s, s:i, s:s, s:s?}", "dir", dir, "pid", pid,
+				"done", what, "error",
+				error ? strerror(error) : NULL);
 
-	if (run && error)
-		json_object_set_new(run, "error", json_string(strerror(error)));
 	if (run)
 		json_array_append_new(halting->runs, run);
 	if (error)
@@ -58,26 +57,13 @@ static void halt_one(const char *dir, int pid, bool live, void *arg)
 
 static int json_save(const struct halting *halting, const char *path)
 {
-	json_t *json;
-	int error;
+	json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:i, s:i, s:O}",
+				 "version", 1, "command", "halt", "mishap",
+				 MISHAP_VERSION, "halted", (int)halting->halted,
+				 "swept", (int)halting->swept, "failed",
+				 (int)halting->failed, "runs", halting->runs);
 
-	json = json_pack("{s:i, s:i, s:i, s:i, s:O}", "version", 1, "halted",
-			 (int)halting->halted, "swept", (int)halting->swept,
-			 "failed", (int)halting->failed, "runs", halting->runs);
-	if (!json)
-		return -ENOMEM;
-	if (!strcmp(path, "-"))
-		error = json_dumpf(json, stdout, JSON_INDENT(2)) != 0 ||
-					putchar('\n') < 0
-				? -EIO
-				: 0;
-	else
-		error = json_dump_file(json, path, JSON_INDENT(2)) != 0 ? -EIO
-									: 0;
-	json_decref(json);
-	if (error)
-		fprintf(stderr, "mishap: %s can't be written\n", path);
-	return error;
+	return json ? cli_json(path, json) : EXIT_CODE_INVALID;
 }
 
 static int usage(FILE *out)

@@ -422,7 +422,9 @@ static int list_what(const char *what, const char *json_path, char **names,
 		rc = kinds[i].list(&list);
 		if (list.json && !rc)
 			rc = cli_json(json_path,
-				      json_pack("{s:i, s:O}", "version", 1,
+				      json_pack("{s:i, s:s, s:s, s:O}",
+						"version", 1, "command", "list",
+						"mishap", MISHAP_VERSION,
 						kinds[i].name, list.json));
 		json_decref(list.json);
 		arena_free(list.arena);

@@ -150,6 +150,26 @@ it "doctor finds this machine fit" exits 0 "$MISHAP" doctor
 it "doctor speaks JSON" bash -c \
 	'"$1" doctor --json - 2>/dev/null | jq -e ".ok and (.checks | length > 4)"' \
 	- "$MISHAP"
+others() { # every key, in its command's section of docs/JSON.md
+	local args page key
+	echo 'version: 1' >bad.yaml
+	for args in 'check bad.yaml' 'check -f fsync:lie' 'list calls' \
+		'list families' 'list faults' 'list expectations' \
+		'list scenarios' halt doctor; do
+		"$MISHAP" ${args/:/ } --json - 2>/dev/null >o.json
+		jq -e ".version == 1 and .command == \"${args%% *}\" and .mishap" \
+			o.json >/dev/null || { echo "$args: $(head -c 300 o.json)"; return 1; }
+		page=$(sed -n "/^## .*mishap ${args%% *}/,/^## /p" "$ROOT/docs/JSON.md")
+		for key in $(jq -r 'del(.calls[]?.also) | [.. | objects | keys[]] |
+			unique[]' o.json); do
+			grep -qE "\<$key\>" <<<"$page" || {
+				echo "docs/JSON.md doesn't know '$key' of $args"
+				return 1
+			}
+		done
+	done
+}
+it "check, list, halt and doctor tell machines what docs/JSON.md says" others
 for c in $("$MISHAP" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -v '^mishap$'); do
 	it "$c --help works" exits 0 "$MISHAP" "$c" --help
 done

@@ -29,9 +29,8 @@ it "one bad file among good ones is exit 2" exits 2 \
 checked() {
 	"$MISHAP" check --json - "$LIBRARY/bit-rot.yaml" bad.yaml 2>/dev/null \
 		>"$T/check.json"
-	jq -es '.[] | objects | .files | length == 2 and .[0].ok
-		and (.[1].ok | not) and (.[1].messages | contains("bad.yaml"))' \
-		<(sed -n '/^{/,$p' "$T/check.json")
+	jq -e '(.ok | not) and (.files | length == 2 and .[0].ok
+		and (.[1].ok | not) and (.[1].messages | contains("bad.yaml")))' "$T/check.json"
 }
 it "check --json tells machines the same" checked
 it "a rule is checked without a file" exits 0 \
