@@ -138,6 +138,12 @@ char *books_rule_why(const struct evidence *evidence, size_t index)
 		return words_say("never fired: the target never called %.*s "
 				 "while it held",
 				 calls_word(rule), rule->text);
+	if (evidence->vfork_skipped)
+		return words_say(
+			"never fired: %llu call%s that a rule asks for "
+			"came from vfork children, who are let be",
+			(unsigned long long)evidence->vfork_skipped,
+			evidence->vfork_skipped == 1 ? "" : "s");
 	return words_say("never matched: %llu call%s of %.*s, none with %s",
 			 calls, calls == 1 ? "" : "s", calls_word(rule),
 			 rule->text, *which ? which : "what it asks for");
@@ -407,14 +413,14 @@ static int judge_losses(const struct evidence *evidence,
 	int error = 0;
 
 	if (evidence->late_missed && sites_are_needed(evidence->scenario))
-		error = add(findings, VERDICT_INCONCLUSIVE, "modules patched",
-			    NULL, -1,
-			    words_say("every module with system calls of its "
-				      "own is patched"),
-			    words_say("%llu of the target's weren't: no plan "
-				      "could be made in time",
-				      (unsigned long long)
-					      evidence->late_missed));
+		error = add(
+			findings, VERDICT_INCONCLUSIVE, "modules patched", NULL,
+			-1,
+			words_say("every module with system calls of its "
+				  "own is patched"),
+			words_say("%llu of the target's weren't: no plan "
+				  "could be made in time",
+				  (unsigned long long)evidence->late_missed));
 	for (size_t i = 0; i < sizeof(losses) / sizeof(*losses) && !error; i++)
 		if (losses[i].count)
 			error = add(

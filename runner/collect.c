@@ -199,6 +199,7 @@ static void books_close(const struct collect *collect,
 	evidence->events_lost += collect->events_lost;
 	evidence->lapses += atomic_load(&state->lapses);
 	evidence->unresolved += atomic_load(&state->unresolved);
+	evidence->vfork_skipped += atomic_load(&state->vfork_skipped);
 	evidence->processes_lost += atomic_load(&state->processes_lost);
 	evidence->late_missed += atomic_load(&state->late_missed);
 	for (size_t i = 0; i < PLAN_RULES_MAX; i++) {

@@ -161,6 +161,7 @@ struct evidence {
 	struct event *events;
 	size_t events_count;
 	uint64_t events_lost, lapses, unresolved, processes_lost;
+	uint64_t vfork_skipped; /* calls that rules wanted, of vfork children */
 	uint64_t late_missed; /* modules with system calls, left unpatched */
 	uint64_t matched[PLAN_RULES_MAX], fired[PLAN_RULES_MAX];
 	uint64_t calls[CALL_COUNT]; /* the engine has the doors look at every

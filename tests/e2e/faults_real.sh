@@ -106,3 +106,8 @@ counted() { # a thousand and a half of children, one fault in each
 		{ tail -n 20 "$T/run.out"; return 1; }
 }
 it "1500 short-lived children all have their place in the books" counted bash
+vforked() { # what a vfork child does isn't faulted, and that is said
+	run 'execve path=**/true fail=EACCES' dash -c '/bin/true; true'
+	[ "$RC" = 3 ] && grep -q 'vfork children' "$T/run.out"
+}
+it "a rule that only vfork children could fire says so" vforked
