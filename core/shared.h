@@ -146,7 +146,7 @@ enum late_status {
 	LATE_FILLING,
 	LATE_ASKED, /* the runner has yet to look */
 	LATE_PLANNED, /* sites_dir has its plan */
-	LATE_EMPTY, /* it makes no system call itself */
+	LATE_EMPTY, /* it makes no system call itself, or is too large */
 	LATE_FAILED, /* it can't be planned */
 };
 #define SHARED_LATE_MAX 512

@@ -241,6 +241,40 @@ static int judge_process(const struct evidence *evidence,
 	return 0;
 }
 
+/* A call that a rule names, and that isn't patched wherever it is made. */
+static int judge_call(const struct evidence *evidence, unsigned id,
+		      struct findings *findings)
+{
+	uint32_t min_ppm = evidence->scenario->min_coverage_ppm;
+	unsigned long long sites = evidence->sites[id];
+	unsigned long long left = evidence->sites_left[id];
+
+	if (!left || (sites - left) * 1000000 >= sites * min_ppm)
+		return 0;
+	return add(findings, VERDICT_INCONCLUSIVE, "sites patched", NULL, -1,
+		   words_say("at least %.4g%% of the places that make %s "
+			     "patched",
+			     min_ppm / 1e4, call_table[id].name),
+		   words_say("%llu of %llu can't be: faults on %s pass them by",
+			     left, sites, call_table[id].name));
+}
+
+static int judge_calls(const struct evidence *evidence,
+		       struct findings *findings)
+{
+	const struct scenario *scenario = evidence->scenario;
+	bool judged[CALL_COUNT] = { false };
+	int error = 0;
+
+	for (size_t i = 0; i < scenario->rules_count; i++)
+		for (size_t k = 0; k < scenario->rules[i].calls_count; k++)
+			judged[scenario->rules[i].calls[k]] = true;
+	for (unsigned id = 0; id < CALL_COUNT && !error; id++)
+		if (judged[id] && call_table[id].has_kernel)
+			error = judge_call(evidence, id, findings);
+	return error;
+}
+
 /* The same thing of a hundred children is said once. */
 static bool process_is_new(const struct evidence *evidence, size_t index)
 {
@@ -274,6 +308,7 @@ static int judge_presence(const struct evidence *evidence,
 		return add(findings, VERDICT_INCONCLUSIVE, "target reached",
 			   NULL, -1, words_say("we are in the target"),
 			   words_say("the library never checked in"));
+	error = judge_calls(evidence, findings);
 	for (size_t i = 0; i < evidence->processes_count && !error; i++)
 		if (process_is_new(evidence, i))
 			error = judge_process(evidence, &evidence->processes[i],

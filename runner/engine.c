@@ -450,6 +450,9 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 	if (engine->collect.open)
 		wind_down(engine);
 	late_close(&engine->late);
+	if (engine->shared.state)
+		sites_count(engine->shared.sites_dir, evidence->sites,
+			    evidence->sites_left);
 	if (!error)
 		error = gather(engine, oracles_gather_after);
 	take_down(engine);

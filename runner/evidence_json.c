@@ -370,6 +370,8 @@ static void io_books(struct io *io, void *item)
 	io_fixed(io, "fired", evidence->fired, scenario->rules_count,
 		 sizeof(*evidence->fired), io_count);
 	io_object(io, "calls", evidence->calls, io_calls);
+	io_object(io, "sites", evidence->sites, io_calls);
+	io_object(io, "sites_left", evidence->sites_left, io_calls);
 	LIST(io, evidence, processes, &evidence->processes_count, io_process);
 }
 

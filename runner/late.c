@@ -5,13 +5,16 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runner/sites_plan.h"
 #include "runner/tree_proc.h"
 
-#define LOOK_NS 100000000 /* a wake-up that got lost costs so much */
+/* To decode more takes minutes, and nobody can wait for that. */
+#define FILE_BYTES_MAX (16 << 20)
+#define LOOK_NS	       100000000 /* a wake-up that got lost costs so much */
 
 static void wake(_Atomic uint32_t *word)
 {
@@ -35,6 +38,7 @@ static void serve(const struct late *late, struct shared_late *entry)
 {
 	char path[sizeof(entry->path) + 32], build_id[2 * 32 + 1] = "";
 	char asked[sizeof(entry->path)];
+	struct stat st;
 	int error;
 
 	memcpy(asked, entry->path, sizeof(asked));
@@ -44,6 +48,12 @@ static void serve(const struct late *late, struct shared_late *entry)
 			 asked);
 	else
 		snprintf(path, sizeof(path), "%s", asked);
+	if (*asked == '/' && stat(path, &st) == 0 &&
+	    st.st_size > FILE_BYTES_MAX) {
+		atomic_store(&entry->status, LATE_EMPTY);
+		wake(&entry->status);
+		return;
+	}
 	error = *asked == '/'
 			? sites_plan_cached(path, late->sites_dir, build_id)
 			: -ENOENT;

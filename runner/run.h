@@ -163,6 +163,9 @@ struct evidence {
 	uint64_t events_lost, lapses, unresolved, processes_lost;
 	uint64_t vfork_skipped; /* calls that rules wanted, of vfork children */
 	uint64_t late_missed; /* modules with system calls, left unpatched */
+	/* `syscall`s by the call that they make, over all modules that were
+	 * planned; left: of them, those that can't be patched. */
+	uint64_t sites[CALL_COUNT], sites_left[CALL_COUNT];
 	uint64_t matched[PLAN_RULES_MAX], fired[PLAN_RULES_MAX];
 	uint64_t calls[CALL_COUNT]; /* the engine has the doors look at every
 				       call that a rule or a `calls`

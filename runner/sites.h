@@ -50,6 +50,12 @@ int sites_describe(const char *sites_dir, const char *target_exe,
 		   struct sites_libraries *ret_libraries);
 void sites_libraries_free(struct sites_libraries *libraries);
 
+/* sites_count - `syscall`s by the call that they make, over every plan in
+ * sites_dir; ret_left: those that can't be patched.  One whose number isn't a
+ * constant counts for all calls, if it was left.  Adds to both. */
+int sites_count(const char *sites_dir, uint64_t ret_sites[CALL_COUNT],
+		uint64_t ret_left[CALL_COUNT]);
+
 /* target_reachable - can the library live in this target?
  * false: *ret_why is a sentence (malloc'd): static, another architecture,
  * another libc, a Go program, setuid, setgid or file capabilities (AT_SECURE

@@ -1,6 +1,7 @@
 /* sites_target.c - what a target would load, and whether it lets us in. */
 #include "runner/sites.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -413,6 +414,55 @@ int sites_describe(const char *sites_dir, const char *target_exe,
 	else
 		*ret_libraries = d.found;
 	return r;
+}
+
+static void plan_count(const struct sites_file *file,
+		       uint64_t sites[CALL_COUNT], uint64_t left[CALL_COUNT])
+{
+	static const uint64_t no_args[6];
+
+	for (uint32_t i = 0; i < file->header->count; i++) {
+		const struct site *site = &file->sites[i];
+		bool is_left = site->kind == SITE_LEFT;
+		unsigned id =
+			site->nr < 0 ? CALL_NONE
+				     : call_from_kernel((unsigned long)site->nr,
+							no_args);
+
+		if (id < CALL_COUNT) {
+			sites[id]++;
+			left[id] += is_left;
+		}
+		for (id = 0; site->nr < 0 && is_left && id < CALL_COUNT; id++)
+			if (call_table[id].has_kernel) {
+				sites[id]++;
+				left[id]++;
+			}
+	}
+}
+
+int sites_count(const char *sites_dir, uint64_t ret_sites[CALL_COUNT],
+		uint64_t ret_left[CALL_COUNT])
+{
+	DIR *dir = opendir(sites_dir);
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		char path[PATH_MAX];
+		struct sites_file file;
+
+		if (entry->d_name[0] == '.' ||
+		    snprintf(path, sizeof(path), "%s/%s", sites_dir,
+			     entry->d_name) >= (int)sizeof(path) ||
+		    sites_file_read(path, &file) < 0)
+			continue;
+		plan_count(&file, ret_sites, ret_left);
+		sites_file_free(&file);
+	}
+	closedir(dir);
+	return 0;
 }
 
 void sites_libraries_free(struct sites_libraries *libraries)

@@ -180,15 +180,20 @@ static json_t *phase_json(const struct evidence *evidence, size_t index)
 static json_t *coverage_json(const struct evidence *evidence)
 {
 	uint64_t patched, left;
-	json_t *calls = json_object();
+	json_t *calls = json_object(), *unpatched = json_object();
 
+	for (unsigned i = 0; unpatched && i < CALL_COUNT; i++)
+		if (evidence->sites_left[i] &&
+		    put(unpatched, call_table[i].name,
+			json_integer((json_int_t)evidence->sites_left[i])) < 0)
+			return NULL;
 	report_sites(evidence, &patched, &left);
 	for (unsigned i = 0; calls && i < CALL_COUNT; i++)
 		if (evidence->calls[i] &&
 		    put(calls, call_table[i].name,
 			json_integer((json_int_t)evidence->calls[i])) < 0)
 			return NULL;
-	return json_pack("{so sI sI sI sI so? so?}", "reached",
+	return json_pack("{so sI sI sI sI so? so so?}", "reached",
 			 json_boolean(!evidence->unreachable &&
 				      evidence->processes_count),
 			 "processes", (json_int_t)evidence->processes_count,
@@ -198,7 +203,7 @@ static json_t *coverage_json(const struct evidence *evidence)
 			 patched + left ? json_real((double)patched /
 						    (double)(patched + left))
 					: NULL,
-			 "calls", calls);
+			 "unpatched", unpatched, "calls", calls);
 }
 
 static json_t *books_json(const struct evidence *evidence)

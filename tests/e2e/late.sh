@@ -61,6 +61,35 @@ unneeded() {
 }
 it "that is no matter to a rule on allocations" unneeded
 
+# The rule fires at libc's read and passes the other by: no PASS may rest on it.
+left_says() { # EXIT, JQ: what the report says
+	run "$1" "$TARGETS/left_call" && jq -e "$2" "$T/json" || {
+		jq '.coverage, .reasons' "$T/json"
+		return 1
+	}
+}
+rule=(-f 'read fail=EIO' --expect exit==1)
+it "a place that can't be patched makes a rule on its call inconclusive" \
+	left_says 3 '.verdict == "INCONCLUSIVE" and .rules[0].fired == 1 and
+	.coverage.unpatched == {read: 1} and
+	(.reasons | length == 1 and (.[0] | contains("faults on read pass")))'
+rule=(-f 'mkdir fail=EIO' --expect exit==0)
+it "a rule on another call isn't touched by it" \
+	left_says 3 '[.reasons[] | select(contains("pass them by"))] == []'
+cat >"$T/low.yaml" <<-END
+	version: 1
+	name: low
+	target: { run: [$TARGETS/left_call] }
+	min_coverage: 10%
+	faults: [read fail=EIO]
+	expect: [exit==1]
+END
+low() {
+	exits 0 "$MISHAP" run -q --json "$T/json" "$T/low.yaml" >"$T/out" 2>&1 ||
+		{ cat "$T/out"; jq .reasons "$T/json"; return 1; }
+}
+it "min_coverage says how much is enough" low
+
 # ---- it does no harm -------------------------------------------------------
 storm() {
 	rule=(-f 'write path=/nowhere fail=EIO' --expect exit==0)

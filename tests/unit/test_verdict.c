@@ -64,6 +64,21 @@ static void half_patched(struct evidence *e)
 {
 	e->processes[0].sites_left = 500;
 }
+static void call_left(struct evidence *e)
+{
+	e->sites[CALL_write] = 5;
+	e->sites_left[CALL_write] = 1;
+}
+static void call_left_of_many(struct evidence *e)
+{
+	e->sites[CALL_write] = 100;
+	e->sites_left[CALL_write] = 5; /* 95 % are patched */
+}
+static void other_call_left(struct evidence *e)
+{
+	e->sites[CALL_mkdir] = 1;
+	e->sites_left[CALL_mkdir] = 1;
+}
 static void events_lost(struct evidence *e)
 {
 	e->events_lost = 3;
@@ -138,6 +153,9 @@ static const struct row rows[] = {
 	{ "isn't what the patch plan", VERDICT_INCONCLUSIVE, mismatch },
 	{ "no room for stubs", VERDICT_INCONCLUSIVE, no_memory },
 	{ "500 of 1000", VERDICT_INCONCLUSIVE, half_patched },
+	{ "1 of 5 can't be", VERDICT_INCONCLUSIVE, call_left },
+	{ NULL, VERDICT_PASS, call_left_of_many },
+	{ NULL, VERDICT_PASS, other_call_left },
 	{ "3 decisions weren't recorded", VERDICT_INCONCLUSIVE, events_lost },
 	{ "the runner had stalled", VERDICT_INCONCLUSIVE, lapsed },
 	{ "2 of the target's weren't", VERDICT_INCONCLUSIVE, module_missed },
