@@ -214,6 +214,8 @@ struct judgement {
  * before/after gather what judge needs and may be NULL; judge is pure;
  * tamper spoils a copy of the evidence so that judge must go red.
  * whole: what it judges is only there when the run came to its end.
+ * settled: may be NULL; of one that is whole: was this settled before the run
+ * was cut short?  Then a FAIL stands.
  * by_fault: may be NULL; does it expect what only a fault brings about (a
  * failing exit, a message)?  Where no rule ever acted, the opposite shows
  * nothing of the target, and is INCONCLUSIVE rather than FAIL.
@@ -226,6 +228,8 @@ struct oracle {
 		     struct finding *ret_finding);
 	int (*tamper)(const struct expect *expect, struct evidence *evidence);
 	bool whole;
+	bool (*settled)(const struct expect *expect,
+			const struct evidence *evidence);
 	bool (*by_fault)(const struct expect *expect);
 };
 

@@ -106,6 +106,16 @@ static int failure_place(const struct evidence *evidence,
 	return finding->site ? 0 : -ENOMEM;
 }
 
+/* stands - a FAIL that no longer run could have mended. */
+static bool stands(const struct expect *expect, const struct evidence *evidence,
+		   const struct finding *finding)
+{
+	const struct oracle *oracle = oracle_table[expect->subject];
+
+	return evidence->ready && finding->verdict == VERDICT_FAIL &&
+	       oracle->settled && oracle->settled(expect, evidence);
+}
+
 /* cut_short - what only a whole run can show isn't shown by this one. */
 static int cut_short(const struct evidence *evidence, struct finding *finding)
 {
@@ -141,7 +151,9 @@ static int judge_one(const struct evidence *evidence,
 	struct finding finding = { .rule = -1 };
 	int error = oracle->judge(expect, evidence, &finding);
 
-	if (!error && oracle->whole && (evidence->aborted || !evidence->ready))
+	if (!error && oracle->whole &&
+	    (evidence->aborted || !evidence->ready) &&
+	    !stands(expect, evidence, &finding))
 		error = cut_short(evidence, &finding);
 	if (!error && finding.verdict == VERDICT_FAIL && oracle->by_fault &&
 	    oracle->by_fault(expect) && !fault_fired(evidence))

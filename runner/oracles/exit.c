@@ -66,9 +66,17 @@ static bool by_fault(const struct expect *expect)
 	return !status_is_wanted(expect, 0);
 }
 
+static bool settled(const struct expect *expect,
+		    const struct evidence *evidence)
+{
+	(void)expect;
+	return oracle_ended(&evidence->target, evidence);
+}
+
 const struct oracle oracle_exit = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.settled = settled,
 	.by_fault = by_fault,
 };

@@ -89,6 +89,12 @@ int oracle_since(struct finding *ret, const struct evidence *evidence,
 	return ret->since ? 0 : -ENOMEM;
 }
 
+bool oracle_ended(const struct ending *ending, const struct evidence *evidence)
+{
+	return ending->ended && !ending->stopped_by_us &&
+	       !ending->killed_by_rule && ending->end_ns <= evidence->end_ns;
+}
+
 bool oracle_compare(enum expect_op op, double left, double right)
 {
 	switch (op) {

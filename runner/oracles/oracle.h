@@ -62,6 +62,8 @@ bool oracle_sample_is_of(const struct expect *expect,
 			 const struct evidence *evidence,
 			 const struct sample *sample);
 
+/* oracle_ended - by itself, before the run's end or whatever cut it short? */
+bool oracle_ended(const struct ending *ending, const struct evidence *evidence);
 /* oracle_failed_call - the first event of a call that we made fail; NULL. */
 const struct event *oracle_failed_call(const struct evidence *evidence);
 size_t oracle_index(const struct expect *expect,

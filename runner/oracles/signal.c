@@ -21,6 +21,9 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 	if (target->stopped_by_us || target->killed_by_rule ||
 	    target->timed_out)
 		got = 0;
+	if (got != target->signal && wanted == target->signal)
+		return oracle_unknown(ret_finding, "%s: ours aren't counted",
+				      seen);
 	return oracle_answer(
 		ret_finding, (got == wanted) == (expect->op == OP_EQ),
 		words_say("ended by %s%s",
@@ -50,9 +53,17 @@ static bool by_fault(const struct expect *expect)
 	return oracle_wants(expect, "none") == (expect->op == OP_NE);
 }
 
+static bool settled(const struct expect *expect,
+		    const struct evidence *evidence)
+{
+	(void)expect;
+	return oracle_ended(&evidence->target, evidence);
+}
+
 const struct oracle oracle_signal = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.settled = settled,
 	.by_fault = by_fault,
 };

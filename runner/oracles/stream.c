@@ -171,6 +171,13 @@ static bool by_fault(const struct expect *expect)
 	return expect->op == OP_MATCH;
 }
 
+static bool settled(const struct expect *expect,
+		    const struct evidence *evidence)
+{
+	(void)evidence;
+	return expect->op == OP_NOMATCH; /* it was said */
+}
+
 /* <stdio.h> has macros of these names. */
 #undef stdout
 #undef stderr
@@ -178,16 +185,19 @@ const struct oracle oracle_stdout = {
 	.judge = judge_out,
 	.tamper = tamper_out,
 	.whole = true,
+	.settled = settled,
 };
 const struct oracle oracle_stderr = {
 	.judge = judge_err,
 	.tamper = tamper_err,
 	.whole = true,
+	.settled = settled,
 	.by_fault = by_fault,
 };
 const struct oracle oracle_output = {
 	.judge = judge_both,
 	.tamper = tamper_both,
 	.whole = true,
+	.settled = settled,
 	.by_fault = by_fault,
 };

@@ -83,9 +83,24 @@ static bool by_fault(const struct expect *expect)
 	return !status_is_wanted(expect, 0);
 }
 
+static bool settled(const struct expect *expect,
+		    const struct evidence *evidence)
+{
+	size_t count = evidence->scenario->workloads_count;
+	bool failed = false;
+
+	for (size_t i = 0; evidence->workloads && i < count && !failed; i++)
+		failed = is_meant(expect, &evidence->scenario->workloads[i]) &&
+			 oracle_ended(&evidence->workloads[i], evidence) &&
+			 !status_is_wanted(expect,
+					   evidence->workloads[i].status);
+	return failed;
+}
+
 const struct oracle oracle_workload = {
 	.judge = judge,
 	.tamper = tamper,
 	.whole = true,
+	.settled = settled,
 	.by_fault = by_fault,
 };

@@ -240,6 +240,7 @@ static void a_failure_before_the_abort_stays_a_failure(void **state)
 	(void)state;
 	halted(e);
 	status_3(e); /* we stopped it: its status says nothing */
+	e->target.stopped_by_us = true;
 	assert_int_equal(made_verdict(&made), VERDICT_ABORTED);
 	e->crashes = calloc(1, sizeof(*e->crashes));
 	e->crashes[0] = (struct ending){ .started = true,
