@@ -10,7 +10,8 @@
 #include "preload/around.h"
 #include "preload/guest.h"
 
-#define SLICE_NS 100000000ull
+#define SLICE_NS  100000000ull
+#define REPEAT_NS 1000000000ull /* later it is another call, not the same */
 
 /* glibc keeps these two for itself, nptl(7). */
 #define SIGNAL_IS_LIBCS(n) ((n) == 32 || (n) == 33)
@@ -62,6 +63,30 @@ static long sleep_to(uint64_t at_ns)
 		    (long)&at, 0, 0, 0);
 }
 
+/* A delayed call that a handler interrupts is made again by most programs.
+ * What was slow goes on from where it was, or a program with a fast timer would
+ * never get past it. */
+static void delay_cut_short(const struct flight *flight, uint64_t end_ns)
+{
+	guest_thread.delay_end_ns = end_ns;
+	guest_thread.delay_fd = flight->call.fd;
+	guest_thread.delay_call = flight->call.id;
+}
+
+uint64_t act_delay_left(const struct flight *flight, uint64_t delay_ns)
+{
+	uint64_t end_ns = guest_thread.delay_end_ns, now_ns;
+
+	if (!end_ns || guest_thread.delay_fd != flight->call.fd ||
+	    guest_thread.delay_call != flight->call.id)
+		return delay_ns;
+	guest_thread.delay_end_ns = 0;
+	now_ns = clock_ns();
+	if (now_ns > end_ns + REPEAT_NS)
+		return delay_ns;
+	return now_ns < end_ns ? end_ns - now_ns : 0;
+}
+
 /* true: a signal handler interrupts the call, or the thread is cancelled. */
 static bool delay(const struct flight *flight, uint64_t delay_ns)
 {
@@ -79,6 +104,7 @@ static bool delay(const struct flight *flight, uint64_t delay_ns)
 		    (sleep_to(now_ns +
 			      (left_ns < SLICE_NS ? left_ns : SLICE_NS)) &&
 		     interrupts(flight))) {
+			delay_cut_short(flight, end_ns);
 			is_interrupted = true;
 			break;
 		}

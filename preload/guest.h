@@ -65,6 +65,9 @@ struct thread {
 	uint32_t ordinal;	 /* 0: the main thread */
 	uint32_t exec_bytes;
 	char *exec_map; /* see exec.c */
+	uint64_t delay_end_ns; /* of one that a handler cut short; see act.c */
+	int32_t delay_fd;
+	uint32_t delay_call;
 	uint32_t matched[PLAN_RULES_MAX];
 	uint16_t fired[PLAN_RULES_MAX]; /* stays at its greatest value */
 };
@@ -240,6 +243,9 @@ HIDDEN void scratch_write(void *to, const void *from, size_t n);
 
 /* act.c */
 HIDDEN int act_before(struct flight *flight); /* 0 or -EINTR */
+/* The call that this one repeats has waited for a part of delay_ns already:
+ * what is left of it. */
+HIDDEN uint64_t act_delay_left(const struct flight *flight, uint64_t delay_ns);
 HIDDEN void act_after(struct flight *flight); /* kill and exit */
 
 /* bend.c - short and corrupted transfers. */

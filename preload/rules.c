@@ -297,6 +297,8 @@ static void rule_match(struct flight *flight, unsigned r)
 	was = *call;
 	rng = rng_open(in.seed, r, in.stream, in.thread_index);
 	fault_table[rule->fault]->judge(call, &rule->arg, &rng);
+	if (rule->fault == FAULT_delay && !was.delay_ns)
+		call->delay_ns = act_delay_left(flight, call->delay_ns);
 	if (rule->at == AT_AFTER) {
 		call->after = true;
 		call->skip = was.skip;

@@ -83,6 +83,13 @@ it "delay: 1ms is that" delayed 1ms 1 1.5
 it "delay: 10ms are that" delayed 10ms 10 11
 it "delay: 100ms are that" delayed 100ms 100 103
 
+ticking() { # a timer of 30ms, a delay of 200ms: it ends, and is as long
+	run 'write fd=4 delay=200ms' "$P" ticks
+	cat "$D/stdout"
+	grep -q 'again:1 in-time:1' "$D/stdout" && [ "$RC" = 0 ]
+}
+it "delay: a call that is interrupted and made again waits for the rest" ticking
+
 cancelled() { # each failed read is in the books, whenever the thread ended
 	run 'read fd=3 fail=EIO' "$P" cancel 2000
 	grep -q 'cancelled:2000' "$D/stdout" && [ "$RC" = 0 ] || {

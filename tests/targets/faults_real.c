@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -277,6 +279,34 @@ static void mode_cancel(size_t n)
 	say("cancelled:%d ", ended);
 }
 
+static void on_tick(int number)
+{
+	(void)number;
+}
+
+/* A timer that is faster than the delay, and a write that is made again. */
+static void mode_ticks(void)
+{
+	const struct itimerval every = { { 0, 30000 }, { 0, 30000 } };
+	const struct sigaction tick = { .sa_handler = on_tick };
+	struct timespec from, to;
+	int tries = 0, fds[2];
+	double ms;
+
+	if (pipe(fds) != 0)
+		return;
+	sigaction(SIGALRM, &tick, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	while (write(fds[1], "x", 1) < 0 && errno == EINTR && tries < 100)
+		tries++;
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	ms = (double)(to.tv_sec - from.tv_sec) * 1e3 +
+	     (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+	say("again:%d in-time:%d ", tries >= 2 && tries <= 7,
+	    ms >= 195 && ms < 300);
+}
+
 static void mode_all_of_it(void)
 {
 	struct stat st;
@@ -310,6 +340,7 @@ int main(int argc, char **argv)
 		{ "sleep", mode_sleep },
 		{ "blocking", mode_blocking },
 		{ "per-fd", mode_per_fd },
+		{ "ticks", mode_ticks },
 		{ "all", mode_all_of_it },
 	};
 
