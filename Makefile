@@ -126,7 +126,7 @@ targets: $(targets) $(addprefix $(BUILD)/stack/,compare.so storm plugin_a.so plu
 
 # ---- what a newcomer types --------------------------------------------------
 deps: ## install what is missing (Debian; sudo if needed), start nothing
-	$(Q)tools/deps
+	$(Q)tools/deps $(filter-out deps,$(MAKECMDGOALS))
 
 demo: all targets ## take six real programs through real faults, read verdicts
 	$(Q)tools/demo
@@ -192,8 +192,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
-		sed -E 's/:[^#]*##/:/' | awk -F: '{printf "  make %-12s%s\n",$$1,$$2}'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */ /' | \
+		while read -r goal does; do printf '  make %-11s %s\n' "$$goal" "$$does"; done
 
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Other allocators, early allocations, many forks, many threads.
 . "$(dirname "$0")/lib.sh"
-RUN=$ROOT/build/tests/guest_run
-LIB=$ROOT/build/libmishap.so
+RUN=$BUILD/tests/guest_run
+LIB=$BUILD/libmishap.so
 armed() {
 	timeout 120 "$RUN" -o "$T/books" -r 'malloc,calloc,realloc nth=4000000000 fail=ENOMEM' \
 		-r 'write,read path=/never fail=EIO' "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The symbol door's calls, and blocking calls while a thread is cancelled.
 . "$(dirname "$0")/lib.sh"
-RUN=$ROOT/build/tests/guest_run
+RUN=$BUILD/tests/guest_run
 run() { timeout 60 "$RUN" -o books "$@"; }
 
 cat >wanted <<'END'
@@ -86,7 +86,7 @@ it "env -i brings the library along, disarmed too" disarmed
 order() { # a list of the user's own stays as it is, ours comes behind it
 	run -q -- env -i LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libm.so.6 \
 		sh -c 'exec env' >said
-	grep -qx "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libm.so.6:$ROOT/build/libmishap.so" said
+	grep -qx "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libm.so.6:$BUILD/libmishap.so" said
 }
 it "the user's own LD_PRELOAD is kept, before ours" order
 

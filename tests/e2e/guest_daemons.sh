@@ -2,7 +2,7 @@
 # Servers that daemonise, change their user and fork workers stay in sight:
 # decisions are seen in the processes that serve, not only in the first one.
 . "$(dirname "$0")/lib.sh"
-RUN=$ROOT/build/tests/guest_run
+RUN=$BUILD/tests/guest_run
 if [ "$(id -u)" != 0 ]; then
 	skip "daemons stay in sight" "they change their user, which needs root"
 	exit

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What libmishap.so shows to the world and asks of it, and what it costs.
 . "$(dirname "$0")/lib.sh"
-LIB=$ROOT/build/libmishap.so
+LIB=$BUILD/libmishap.so
 
 # Just the symbols of calls.def, and the two that must know our own memory.
 {

@@ -2,7 +2,7 @@
 # Real programs, bare and under a plan that is armed for every call and never
 # matches: what they print, write, return and see of themselves is the same.
 . "$(dirname "$0")/lib.sh"
-RUN=$ROOT/build/tests/guest_run
+RUN=$BUILD/tests/guest_run
 files=open,read,pread,readv,preadv,write,pwrite,writev,pwritev,close
 files+=,close_range,fsync,fdatasync,syncfs,ftruncate,truncate,fallocate,lseek
 files+=,rename,link,unlink,rmdir,mkdir,symlink,readlink,stat,fstat,statfs
@@ -81,7 +81,7 @@ it "perl" same perl -e 'opendir D, "/proc/self/fd"; print join(",", sort
 	grep { -e "/proc/self/fd/$_" } readdir D), "\n"; print grep /^Sig[^Q]/,
 	do { open F, "/proc/self/status"; <F> }; print `echo hi`; $SIG{ALRM} = sub
 	{ print "alarm\n" }; alarm 1; sleep 5; system "exit 3"; print $? >> 8, "\n"'
-it "node" same node -e 'const fs = require("fs"), cp = require("child_process");
+with node it "node" same node -e 'const fs = require("fs"), cp = require("child_process");
 	console.log(fs.readdirSync("/proc/self/fd").length);
 	console.log(fs.readFileSync("/proc/self/status", "utf8").match(/^Sig[^Q].*$/mg));
 	console.log(cp.execFileSync("echo", ["hi"]).toString());

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A target that does all that a target may do to lose its judge, and doesn't.
 . "$(dirname "$0")/lib.sh"
-RUN=$ROOT/build/tests/guest_run
+RUN=$BUILD/tests/guest_run
 mkdir jail
 : >jail/mark
 chmod 777 jail

@@ -2,11 +2,11 @@
 #
 # A test is `it "says what it shows" COMMAND…`; it passes when COMMAND exits 0.
 # `skip "what" "why"` counts as skipped.  Scratch is $T, gone at the end.
-# MISHAP is the program under test; runs go to $T/runs.
+# MISHAP is the program under test; runs go to $T/runs.  BUILD is where it and
+# all that runs beside it stands: build/, or a copy that every user can reach.
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-MISHAP=$ROOT/build/mishap
-TARGETS=$ROOT/build/targets
+BUILD=$ROOT/build
 T=$(mktemp -d "${TMPDIR:-/tmp}/mishap-e2e.XXXXXX")
 chmod 755 "$T"
 tap=0
@@ -25,6 +25,19 @@ finish() {
 trap 'finish; exit $?' EXIT
 cd "$T" || exit 1
 
+# Root's faulted targets run as nobody, whom a clone below /root (0700) is
+# closed to.
+if [ "$(id -u)" = 0 ] && ! setpriv --reuid=65534 --regid=65534 \
+	--clear-groups test -x "$BUILD/mishap"; then
+	mkdir -p "$T/build/tests"
+	cp -r "$BUILD/mishap" "$BUILD/libmishap.so" "$BUILD/targets" \
+		"$BUILD/stack" "$T/build"
+	cp "$BUILD/tests/guest_run" "$T/build/tests"
+	BUILD=$T/build
+fi
+MISHAP=$BUILD/mishap
+TARGETS=$BUILD/targets
+
 it() {
 	local says=$1
 	shift
@@ -41,6 +54,17 @@ it() {
 skip() {
 	tap=$((tap + 1))
 	echo "ok $tap - $1 # SKIP $2"
+}
+
+# with PROGRAM it "says" COMMAND… - skipped where PROGRAM isn't installed.
+with() {
+	local program=$1
+	shift
+	if command -v "$program" >/dev/null; then
+		"$@"
+	else
+		skip "$2" "$program isn't installed"
+	fi
 }
 
 # exits CODE COMMAND… - the command ends with just that status.

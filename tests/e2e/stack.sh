@@ -3,7 +3,7 @@
 # bad moment at once.  STACK_SECONDS: how long the storm lasts (10).
 . "$(dirname "$0")/lib.sh"
 SECONDS_OF_STORM=${STACK_SECONDS:-10}
-COMPARE=$ROOT/build/stack/compare.so
+COMPARE=$BUILD/stack/compare.so
 ORDERS="create table t(a, b);
 	with recursive c(i) as (select 1 union all select i + 1 from c
 		where i < 5000) insert into t select i, hex(randomblob(20)) from c;
@@ -118,7 +118,7 @@ it "frame= matches an exported function in the stack" \
 it "frame= of something else doesn't match" fired 'frame=libz.so*' 0
 
 it "signals, threads, dlopen, dlclose, fork and vfork at once do no harm" \
-	timeout $((SECONDS_OF_STORM + 60)) "$ROOT/build/stack/storm" \
-	"$SECONDS_OF_STORM" "$ROOT/build/stack/plugin_a.so" \
-	"$ROOT/build/stack/plugin_b.so"
+	timeout $((SECONDS_OF_STORM + 60)) "$BUILD/stack/storm" \
+	"$SECONDS_OF_STORM" "$BUILD/stack/plugin_a.so" \
+	"$BUILD/stack/plugin_b.so"
 figures

@@ -106,7 +106,7 @@ it "perl" same perl -e 'opendir D, "/proc/self/fd"; print join(",", sort
 	do { open F, "/proc/self/status"; <F> }; print `echo hi`; $SIG{ALRM} = sub
 	{ print "alarm\n" }; alarm 1; sleep 5; system "exit 3"; print $? >> 8, "\n";
 	die "here\n"'
-it "node" same node -e 'const fs = require("fs"), cp = require("child_process");
+with node it "node" same node -e 'const fs = require("fs"), cp = require("child_process");
 	console.log(fs.readdirSync("/proc/self/fd").length);
 	console.log(fs.readFileSync("/proc/self/status", "utf8").match(/^Sig[^Q].*$/mg));
 	console.log(cp.execFileSync("echo", ["hi"]).toString());

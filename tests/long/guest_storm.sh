@@ -2,7 +2,7 @@
 # Threads, signal handlers and children use the same few fd numbers for files
 # that a rule wants and files that it doesn't: not one decision may go astray.
 . "$(dirname "$0")/../e2e/lib.sh"
-RUN=$ROOT/build/tests/guest_run
+RUN=$BUILD/tests/guest_run
 : >good
 : >bad
 chmod 666 good bad
