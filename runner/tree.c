@@ -25,10 +25,20 @@ static int pidfd_open_(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
+/* Reaped, by whomever: from now on its number may be another process's. */
+static bool is_gone(const struct tree_process *process)
+{
+	if (process->pidfd < 0)
+		return process->status_known;
+	return syscall(SYS_pidfd_send_signal, process->pidfd, 0, NULL, 0) < 0 &&
+	       errno == ESRCH;
+}
+
+/* A zombie whose status we know already is still this one: it dies once. */
 static struct tree_process *find(struct tree *tree, pid_t pid)
 {
 	for (size_t i = 0; i < tree->count; i++)
-		if (tree->items[i]->pid == pid && !tree->items[i]->status_known)
+		if (tree->items[i]->pid == pid && !is_gone(tree->items[i]))
 			return tree->items[i];
 	return NULL;
 }
@@ -234,8 +244,9 @@ static void look_at_deaths(struct tree *tree)
 		    !process->seen_in_scan)
 			process->ended = true;
 		if (!process->child && process->ended &&
-		    (process->status_known ||
-		     now - process->end_ns > STATUS_GRACE_NS)) {
+		    (process->status_known
+			     ? is_gone(process)
+			     : now - process->end_ns > STATUS_GRACE_NS)) {
 			tree->unknown_ends += !process->status_known;
 			delete_at(tree, i);
 			continue;
@@ -317,8 +328,16 @@ void tree_close(struct tree *tree)
 	pthread_mutex_unlock(&tree->lock);
 	pthread_join(tree->watcher, NULL);
 	reaper_end(tree);
-	while (tree->count)
+	while (tree->count) {
+		siginfo_t info;
+
+		/* The watcher saw it as a zombie before the reaper could: it
+		 * must not be a crash of the next tree's. */
+		if (tree->items[0]->ended)
+			waitid(P_PID, (id_t)tree->items[0]->pid, &info,
+			       WEXITED | WNOHANG);
 		delete_at(tree, 0);
+	}
 	free(tree->items);
 	free(tree->crashes);
 	pthread_mutex_destroy(&tree->lock);

@@ -29,11 +29,12 @@ cd "$T" || exit 1
 # closed to.
 if [ "$(id -u)" = 0 ] && ! setpriv --reuid=65534 --regid=65534 \
 	--clear-groups test -x "$BUILD/mishap"; then
-	mkdir -p "$T/build/tests"
+	mkdir -p "$T/.clone/build/tests"
+	cp -r "$ROOT/scenarios" "$T/.clone"
 	cp -r "$BUILD/mishap" "$BUILD/libmishap.so" "$BUILD/targets" \
-		"$BUILD/stack" "$T/build"
-	cp "$BUILD/tests/guest_run" "$T/build/tests"
-	BUILD=$T/build
+		"$BUILD/stack" "$T/.clone/build"
+	cp "$BUILD/tests/guest_run" "$T/.clone/build/tests"
+	BUILD=$T/.clone/build
 fi
 MISHAP=$BUILD/mishap
 TARGETS=$BUILD/targets
