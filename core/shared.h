@@ -101,6 +101,7 @@ struct process {
 	_Atomic uint32_t children, threads; /* ordinals given out */
 	_Atomic uint32_t sites; /* enum process_sites */
 	_Atomic uint32_t sites_patched, sites_left;
+	_Atomic uint32_t deciding; /* threads between a decision and its event */
 	uint64_t born_ns;
 	char exe[SHARED_EXE_MAX]; /* last component of the image's path */
 	_Atomic uint64_t calls[CALL_COUNT]; /* seen while armed */

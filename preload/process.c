@@ -64,6 +64,7 @@ static void slot_fill(struct process *slot, uint64_t path, uint32_t status)
 	atomic_store(&slot->sites, SITES_UNTRIED);
 	atomic_store(&slot->sites_patched, 0);
 	atomic_store(&slot->sites_left, 0);
+	atomic_store(&slot->deciding, 0);
 	atomic_store(&slot->pid, own_pid());
 	atomic_store(&slot->status, status);
 }

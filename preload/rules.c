@@ -242,8 +242,10 @@ static bool decision_take(const struct pending *decision, bool is_done,
 
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)ret_mask,
 	     sizeof(all), 0, 0);
+	BUMP(guest_process->deciding);
 	if (times_take(decision, is_done))
 		return true;
+	atomic_fetch_sub(&guest_process->deciding, 1);
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)ret_mask, 0, sizeof(all), 0,
 	     0);
 	return false;
@@ -259,6 +261,7 @@ static void decision_publish(const struct flight *flight,
 	event_fill(flight, decision, value, &event);
 	wait_for_reader(&guest_state->ring);
 	ring_push(&guest_state->ring, &event);
+	atomic_fetch_sub(&guest_process->deciding, 1);
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0,
 	     0);
 }

@@ -507,7 +507,7 @@ static int judge_balance(const struct evidence *evidence,
 				f, c);
 		loss = loss && c <= f;
 	}
-	if (!wrong && (by_process > fired ||
+	if (!wrong && (by_process > fired + evidence->cut_short ||
 		       (by_process < fired && !evidence->processes_lost)))
 		wrong = words_say("rules fired %llu times, processes say %llu",
 				  (unsigned long long)fired,

@@ -98,6 +98,8 @@ static void slot_fold(struct collect *collect, struct process *process)
 
 	process_keep(collect, process,
 		     status == PROCESS_EXECING ? PROCESS_LOST : PROCESS_DONE);
+	collect->cut_short += atomic_load(&process->deciding);
+	atomic_store(&process->deciding, 0);
 	for (size_t i = 0; i < CALL_COUNT; i++) {
 		collect->calls[i] += atomic_load(&process->calls[i]);
 		atomic_store(&process->calls[i], 0);
@@ -210,6 +212,26 @@ static void books_close(const struct collect *collect,
 		evidence->calls[i] += collect->calls[i];
 }
 
+/* A thread that dies between its decision and the event never acts on it: that
+ * fault didn't fire, whatever was counted already. */
+static void books_amend(const struct collect *collect,
+			struct evidence *evidence)
+{
+	uint64_t events[PLAN_RULES_MAX] = { 0 }, fired = 0;
+
+	evidence->cut_short = collect->cut_short;
+	for (size_t i = 0; i < PLAN_RULES_MAX; i++)
+		fired += evidence->fired[i];
+	if (fired <= collect->events_count ||
+	    fired - collect->events_count > collect->cut_short)
+		return;
+	for (size_t i = 0; i < collect->events_count; i++)
+		if (collect->events[i].rule < PLAN_RULES_MAX)
+			events[collect->events[i].rule]++;
+	memcpy(evidence->fired, events, sizeof(events));
+	evidence->events_lost = 0;
+}
+
 void collect_close(struct collect *collect, struct evidence *evidence)
 {
 	struct process *slots =
@@ -229,6 +251,7 @@ void collect_close(struct collect *collect, struct evidence *evidence)
 		if (in_use(atomic_load(&slots[i].status)))
 			slot_fold(collect, &slots[i]);
 	books_close(collect, evidence);
+	books_amend(collect, evidence);
 	evidence->events = collect->events;
 	evidence->events_count = collect->events_count;
 	evidence->processes = collect->processes;

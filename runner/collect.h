@@ -19,6 +19,7 @@ struct collect {
 	struct tree *tree;   /* borrowed */
 	struct event *events;
 	size_t events_count, events_room;
+	uint64_t cut_short; /* threads that died before their event was out */
 	uint64_t events_lost;
 	uint64_t stuck_at, stuck_since_ns; /* of the ring's tail */
 	struct process_seen *processes;	   /* folded */

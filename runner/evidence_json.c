@@ -360,6 +360,7 @@ static void io_books(struct io *io, void *item)
 	NUMBER(io, evidence, events_lost);
 	NUMBER(io, evidence, lapses);
 	NUMBER(io, evidence, unresolved);
+	NUMBER(io, evidence, cut_short);
 	NUMBER(io, evidence, vfork_skipped);
 	NUMBER(io, evidence, late_missed);
 	NUMBER(io, evidence, processes_lost);

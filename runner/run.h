@@ -161,6 +161,7 @@ struct evidence {
 	struct event *events;
 	size_t events_count;
 	uint64_t events_lost, lapses, unresolved, processes_lost;
+	uint64_t cut_short; /* decisions that a death may have undone */
 	uint64_t vfork_skipped; /* calls that rules wanted, of vfork children */
 	uint64_t late_missed; /* modules with system calls, left unpatched */
 	/* `syscall`s by the call that they make, over all modules that were

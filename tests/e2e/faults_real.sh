@@ -113,6 +113,16 @@ counted() { # a thousand and a half of children, one fault in each
 		{ tail -n 20 "$T/run.out"; return 1; }
 }
 it "1500 short-lived children all have their place in the books" counted bash
+shot() { # children that are killed from outside, at any moment
+	rm -rf "$T/runs"
+	exits 0 "$MISHAP" run --run-dir "$T/runs" --expect exit==0 \
+		-f 'write fd=1 delay=1us' -- bash -c 'for i in $(seq 25); do
+		while :; do echo x; done >/dev/null &
+		sleep .02; kill -9 $!; done; wait' || return
+	D=$(echo "$T"/runs/*)
+	[ "$(jq '.rules[0].fired' "$D/report.json")" -gt 1000 ]
+}
+it "children killed at any moment leave the books in balance" shot
 vforked() { # what a vfork child does isn't faulted, and that is said
 	run 'execve path=**/true fail=EACCES' dash -c '/bin/true; true'
 	[ "$RC" = 3 ] && grep -q 'vfork children' "$T/run.out"

@@ -177,6 +177,52 @@ static void slots_are_summed_and_named(void **state)
 	free(evidence.processes);
 }
 
+/* fired 3 by the counters; two events, and a hole or nothing for the third. */
+static void two_of_three(uint32_t deciding, bool hole,
+			 struct evidence *ret_evidence)
+{
+	slot_fill(0, PROCESS_LIVE, 31);
+	atomic_store(&shared->processes[0].deciding, deciding);
+	atomic_store(&shared->fired[0], 3);
+	push(1);
+	if (hole)
+		leave_hole();
+	push(2);
+	collect_close(&collect, ret_evidence);
+	free(ret_evidence->events);
+	free(ret_evidence->processes);
+}
+
+static void a_death_between_decision_and_event_undoes_the_fault(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	two_of_three(1, false, &evidence);
+	assert_int_equal(evidence.fired[0], 2);
+	assert_int_equal(evidence.events_lost, 0);
+}
+
+static void and_so_it_does_within_the_event(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	two_of_three(1, true, &evidence);
+	assert_int_equal(evidence.fired[0], 2);
+	assert_int_equal(evidence.events_lost, 0);
+}
+
+static void where_nobody_died_an_event_is_missed(void **state)
+{
+	struct evidence evidence = { 0 };
+
+	(void)state;
+	two_of_three(0, true, &evidence);
+	assert_int_equal(evidence.fired[0], 3);
+	assert_int_equal(evidence.events_lost, 1);
+}
+
 static void an_exec_that_never_checked_in_is_lost(void **state)
 {
 	struct evidence evidence = { 0 };
@@ -260,6 +306,9 @@ int main(void)
 		BOOKS(a_killed_writer_holds_the_others_up_for_a_second),
 		BOOKS(a_hole_at_the_end_is_given_up_when_the_run_ends),
 		BOOKS(slots_are_summed_and_named),
+		BOOKS(a_death_between_decision_and_event_undoes_the_fault),
+		BOOKS(and_so_it_does_within_the_event),
+		BOOKS(where_nobody_died_an_event_is_missed),
 		BOOKS(an_exec_that_never_checked_in_is_lost),
 		BOOKS(the_slots_of_the_dead_are_given_back),
 		BOOKS(the_slots_of_the_living_are_not),
