@@ -11,7 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runner/interrupt.h"
 #include "runner/sandbox.h"
+
+#define LOOK_EVERY_MS 200
 
 static uint64_t now_ns(void)
 {
@@ -184,11 +187,13 @@ static int follow(int out, int tells, struct taken *taken,
 
 	while (look[0].fd >= 0 || !told) {
 		/* Once it has ended, nobody should hold the stream. */
-		int ready = poll(look, 2, told ? 200 : -1);
+		int ready = poll(look, 2, LOOK_EVERY_MS);
 
+		if (interrupt_signal())
+			return -EINTR;
 		if (ready < 0 && errno != EINTR)
 			return -errno;
-		if (ready == 0)
+		if (ready == 0 && told)
 			break;
 		if (ready > 0 && look[0].fd >= 0 && look[0].revents) {
 			int more = take(out, taken);
@@ -233,6 +238,8 @@ int command_run(const struct evidence *evidence, const struct strings *argv,
 		error = follow(out[0], tells[0], &taken, &told);
 	close(out[0]);
 	close(tells[0]);
+	if (keeper > 0 && error == -EINTR)
+		kill(keeper, SIGKILL); /* the engine ends what it leaves */
 	if (keeper > 0)
 		while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
 			;

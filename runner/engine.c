@@ -128,7 +128,8 @@ static void bound_add(const char *bound[SANDBOX_BOUND_MAX + 1], size_t *count,
 		      const struct strings *argv)
 {
 	for (size_t i = 0; i < argv->count && *count < SANDBOX_BOUND_MAX; i++)
-		if (argv->items[i][0] == '/' && access(argv->items[i], F_OK) == 0)
+		if (argv->items[i][0] == '/' &&
+		    access(argv->items[i], F_OK) == 0)
 			bound[(*count)++] = argv->items[i];
 }
 
@@ -455,6 +456,8 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 			    evidence->sites_left);
 	if (!error)
 		error = gather(engine, oracles_gather_after);
+	if (!error)
+		limits_interrupted(engine);
 	take_down(engine);
 	free(engine);
 	sigaction(SIGPIPE, &pipe_before, NULL);
@@ -463,7 +466,5 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 		return 0;
 	}
 	evidence_free(evidence);
-	if (interrupt_signal()) /* nothing to judge: end as we were told to */
-		raise(interrupt_signal());
 	return error;
 }

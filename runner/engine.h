@@ -86,6 +86,8 @@ void engine_workloads_end(struct engine *engine);
 
 /* limits.c */
 bool limits_hold(struct engine *engine);
+/* limits_interrupted - were we told to end?  Then the run is aborted. */
+bool limits_interrupted(struct engine *engine);
 void engine_abort(struct engine *engine, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

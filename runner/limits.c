@@ -51,19 +51,22 @@ static bool limits_of_scenario(struct engine *engine)
 	return false;
 }
 
-/* limits_hold - false: the run is over, evidence->aborted says why. */
-bool limits_hold(struct engine *engine)
+bool limits_interrupted(struct engine *engine)
 {
 	int number = interrupt_signal();
 
-	if (engine->evidence->aborted)
+	if (!number || engine->evidence->aborted)
+		return number;
+	engine->evidence->aborted_signal = number;
+	engine_abort(engine, "interrupted by SIG%s", sigabbrev_np(number));
+	return true;
+}
+
+/* limits_hold - false: the run is over, evidence->aborted says why. */
+bool limits_hold(struct engine *engine)
+{
+	if (engine->evidence->aborted || limits_interrupted(engine))
 		return false;
-	if (number) {
-		engine->evidence->aborted_signal = number;
-		engine_abort(engine, "interrupted by SIG%s",
-			     sigabbrev_np(number));
-		return false;
-	}
 	if (engine->shared.state &&
 	    atomic_load(&engine->shared.state->halted)) {
 		engine_abort(engine, "halted by `mishap halt`");

@@ -1,10 +1,12 @@
 #include "runner/session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "runner/interrupt.h"
 #include "runner/launch.h"
 #include "runner/options.h"
 #include "runner/ports.h"
@@ -305,6 +307,8 @@ int session_run(const struct options *options, const char *source,
 		code = conclude(session, replay);
 	if (!session->judgement) {
 		rundir_discard(&session->options.place);
+		if (interrupt_signal()) /* nothing to judge: end as told */
+			raise(interrupt_signal());
 		return code;
 	}
 	return session_exit_code(session, false);

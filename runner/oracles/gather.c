@@ -30,6 +30,8 @@ int oracles_gather_after(struct evidence *evidence)
 {
 	const struct scenario *scenario = evidence->scenario;
 
+	if (evidence->aborted) /* nothing of it would be believed */
+		return 0;
 	for (size_t i = 0; i < scenario->expects_count; i++) {
 		const struct expect *expect = &scenario->expects[i];
 		const struct oracle *oracle = oracle_table[expect->subject];

@@ -37,7 +37,7 @@ yaml dies.yaml 'services: {db: {run: [sh, -c, "sleep 0.2; exit 7"]}}' \
 	'faults: ["clock_nanosleep,nanosleep delay=1ms"]' 'expect: [exit==0]'
 it "a service that dies in mid-run makes no PASS, and is named" says \
 	'service db ended .* into the run: exit status 7' exits 3 runs dies.yaml
-yaml daemon.yaml 'services: {db: {run: [sh, -c, "sleep 30 & exit 0"]}}' \
+yaml daemon.yaml 'services: {db: {run: [sh, -c, "sleep 30 & exit 0"], ready: {command: [sleep, "0.2"]}}}' \
 	'target: {run: [sleep, "0.2"]}' \
 	'faults: ["clock_nanosleep,nanosleep delay=1ms"]' 'expect: [exit==0]'
 it "one that goes into the background is still there" exits 0 runs daemon.yaml

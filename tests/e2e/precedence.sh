@@ -94,3 +94,34 @@ older() { # fields that later versions brought
 	exits 1 "$MISHAP" report ./copy
 }
 it "an older one, that knew less, is read" older
+
+# ---- an end before the end -------------------------------------------------
+early() { # SECONDS FILE - interrupted while something of it waits; quickly
+	local runner code begun=$SECONDS before after
+	before=$(ls runs tmp | wc -l)
+	TMPDIR=$T/tmp env --default-signal=INT "$MISHAP" run --sandbox \
+		--run-dir "$T/runs" "$2" >said 2>&1 &
+	runner=$!
+	sleep "$1"
+	kill -INT $runner
+	wait $runner
+	code=$?
+	cat said
+	after=$(ls runs tmp | wc -l)
+	[ "$code" = 130 ] && [ $((SECONDS - begun)) -lt 6 ] &&
+		[ $((after - before)) = "${3:-0}" ] || {
+		echo "exit $code after $((SECONDS - begun))s, $before -> $after"
+		return 1
+	}
+}
+mkdir -p tmp
+common='version: 1
+name: early
+faults: ["write fail=EIO"]'
+echo "$common
+target: {run: [true], prepare: [[sleep, '30']]}" >prepare.yaml
+it "interrupted in prepare: nothing is left" early 0.7 prepare.yaml
+echo "$common
+target: {run: [echo, x]}
+expect: [check sleep 30]" >checks.yaml
+it "interrupted in a check: at once, and it is kept" early 0.7 checks.yaml 1
