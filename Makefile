@@ -180,16 +180,16 @@ docs: all ## write anew what is generated from the tables
 
 # ---- install ----------------------------------------------------------------
 install: all ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/mishap \
-		$(DESTDIR)$(PREFIX)/share/man/man1 \
-		$(DESTDIR)$(PREFIX)/share/mishap/scenarios \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 755 $(BUILD)/mishap $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(BUILD)/libmishap.so $(DESTDIR)$(PREFIX)/lib/mishap/
-	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 scenarios/library/*.yaml $(DESTDIR)$(PREFIX)/share/mishap/scenarios/
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/mishap" \
+		"$(DESTDIR)$(PREFIX)/share/man/man1" \
+		"$(DESTDIR)$(PREFIX)/share/mishap/scenarios" \
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
+	install -m 755 $(BUILD)/mishap "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 755 $(BUILD)/libmishap.so "$(DESTDIR)$(PREFIX)/lib/mishap/"
+	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	install -m 644 scenarios/library/*.yaml "$(DESTDIR)$(PREFIX)/share/mishap/scenarios/"
 	install -m 644 completions/mishap.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap"
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */ /' | \

@@ -162,6 +162,10 @@ static char *const *environ_repair(char *const *env)
 	char **copy, *text;
 
 	environ_look(env, &look);
+	/* A run inside of ours starts its target: that belongs to it alone. */
+	if (look.shared && !same(look.shared, guest_shared_path) &&
+	    sys3(SYS_access, (long)look.shared, R_OK, 0) == 0)
+		return env;
 	if (preload_has(look.preload, library) == is_there &&
 	    (!is_there ||
 	     (look.shared && same(look.shared, guest_shared_path))))

@@ -1,6 +1,7 @@
 #include "runner/verdict.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "runner/oracles/oracle.h"
@@ -292,6 +293,25 @@ static bool process_is_new(const struct evidence *evidence, size_t index)
 	return true;
 }
 
+/* seccomp(2): where a rule may match, the library makes calls of its own, and
+ * the target's filter may not know them. */
+static int judge_filter(const struct evidence *evidence,
+			struct findings *findings)
+{
+	for (size_t i = 0; i < evidence->crashes_count; i++)
+		if (evidence->crashes[i].signal == SIGSYS &&
+		    !evidence->crashes[i].killed_by_rule)
+			return add(findings, VERDICT_INCONCLUSIVE,
+				   "target's filter", NULL, -1,
+				   words_say("no seccomp filter stops what "
+					     "mishap itself calls"),
+				   words_say("process %u was killed by SIGSYS: "
+					     "a filter of the target's own, "
+					     "and maybe through our calls",
+					     evidence->crashes[i].pid));
+	return 0;
+}
+
 static int judge_presence(const struct evidence *evidence,
 			  struct findings *findings)
 {
@@ -313,7 +333,7 @@ static int judge_presence(const struct evidence *evidence,
 		if (process_is_new(evidence, i))
 			error = judge_process(evidence, &evidence->processes[i],
 					      findings);
-	return error;
+	return error ? error : judge_filter(evidence, findings);
 }
 
 /* ---- the course of the run --------------------------------------------- */

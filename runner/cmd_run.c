@@ -133,8 +133,13 @@ int cmd_run(int argc, char **argv)
 
 		print_all(options, sessions, count, worst);
 		unwritten = session_reports(options, sessions, count, worst);
-		if (fflush(session_out(options)) != 0)
+		if (fflush(session_out(options)) != 0 && !unwritten) {
+			fprintf(stderr,
+				"mishap: warning: standard output can't be "
+				"written: %s\n",
+				strerror(errno));
 			unwritten = true;
+		}
 		/* A later repetition that came to nothing shows nothing. */
 		if (!code)
 			code = session_exit_code(&sessions[worst], unwritten);

@@ -87,6 +87,7 @@ static void command(const struct evidence *evidence, char *const *argv, int out,
 
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	if (evidence->sandbox_pid && evidence->cwd)
 		sandbox_user(evidence->cwd, &uid, &gid);
 	if ((!evidence->cwd || chdir(evidence->cwd) == 0) &&

@@ -63,7 +63,10 @@ static int inputs_find(struct engine *engine)
 						    : strerror(-error));
 	error = launch_library(&engine->library);
 	if (error)
-		return engine_fail(error, "libmishap.so isn't beside mishap");
+		return engine_fail(error, access("/proc/self", F_OK) == 0
+						  ? "libmishap.so isn't beside "
+						    "mishap"
+						  : "/proc isn't mounted");
 	return 0;
 }
 
@@ -96,6 +99,10 @@ static int shared_make(struct engine *engine)
 	if (error == -ENOENT)
 		return engine_fail(error, "no tmpfs to meet the target in: "
 					  "/dev/shm is missing or not ours");
+	if (error == -EFBIG)
+		return engine_fail(error, "the limit of a file's size is too "
+					  "small for the run's memory: ulimit "
+					  "-f wants at least 16384");
 	if (error)
 		return engine_fail(error,
 				   "no room to meet the target in "

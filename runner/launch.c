@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runner/clock.h"
+#include "runner/words.h"
 
 #define EXEC_WITHIN_NS (10 * NS_PER_S) /* a network file system, swap */
 
@@ -121,9 +122,32 @@ static bool env_is_ours(const char *item, const struct strings *set)
 	return false;
 }
 
+/* Without the library of a run that we are the target of: two would patch the
+ * same sites.  Names are parted as ld.so(8) does. */
+static void preload_drop_ours(char *list)
+{
+	static const char ours[] = "/libmishap.so";
+	char *to = list;
+
+	for (const char *at = list + strspn(list, " :"); *at;) {
+		size_t n = strcspn(at, " :"), tail = sizeof(ours) - 1;
+
+		if (n < tail || strncmp(at + n - tail, ours, tail) != 0) {
+			if (to != list)
+				*to++ = ':';
+			memmove(to, at, n);
+			to += n;
+		}
+		at += n;
+		at += strspn(at, " :");
+	}
+	*to = '\0';
+}
+
 /* The user's own preloads stay, and stay first. */
 static char *preload_join(const struct strings *set, const char *library)
 {
+	_cleanup_words_ char *outer = NULL;
 	const char *theirs = NULL;
 	char *joined = NULL;
 	int n;
@@ -132,6 +156,12 @@ static char *preload_join(const struct strings *set, const char *library)
 		theirs = env_get(set->items, "LD_PRELOAD");
 	if (!theirs)
 		theirs = getenv("LD_PRELOAD");
+	if (theirs && getenv(SHARED_ENV)) {
+		theirs = outer = strdup(theirs);
+		if (!outer)
+			return NULL;
+		preload_drop_ours(outer);
+	}
 	if (theirs && !*theirs)
 		theirs = NULL;
 	if (!theirs && !library)

@@ -1,8 +1,12 @@
 /* mishap - take any Linux program through every mishap that production will
  * bring, and judge it on evidence. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "runner/launch.h"
 #include "runner/run.h"
 #include "scenarios/text.h"
 
@@ -36,12 +40,25 @@ static void print_help(FILE *out)
 	      out);
 }
 
+/* A closed standard stream would become the next file that we open, and what
+ * is printed would land in that.  Opened the wrong way round, its use fails. */
+static void streams_hold(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null",
+			     (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const char *near_name;
 	struct near near;
 
+	streams_hold();
+	launch_signals_keep();
+	signal(SIGXFSZ, SIG_IGN); /* EFBIG instead, and a verdict */
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
 		puts("mishap " MISHAP_VERSION);
 		return 0;

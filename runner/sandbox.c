@@ -245,6 +245,24 @@ static int owners_swap(struct keeper *keeper, const struct sandbox *sandbox)
 	return keeper_idmap_open(sandbox->uid, sandbox->gid, &keeper->idmap_fd);
 }
 
+/* Root in a container: of a user namespace of few users, or without
+ * CAP_CHOWN. */
+static int root_is_bound(int error, const struct sandbox *sandbox,
+			 char why[SANDBOX_WHY_MAX])
+{
+	if (error == EPERM)
+		return say(why, -EPERM, forbidden);
+	snprintf(why, SANDBOX_WHY_MAX,
+		 error == EINVAL
+			 ? "--sandbox: root hands the target to user %u, whom "
+			   "this container's user namespace doesn't map; "
+			   "SUDO_UID=UID names another, or run as a user"
+			 : "--sandbox: the run's scratch directory can't be "
+			   "given to user %u",
+		 (unsigned)sandbox->uid);
+	return -error;
+}
+
 int sandbox_open(const struct sandbox_input *input,
 		 struct sandbox **ret_sandbox, char why[SANDBOX_WHY_MAX])
 {
@@ -272,7 +290,7 @@ int sandbox_open(const struct sandbox_input *input,
 			      (input->no_network ? CLONE_NEWNET : 0);
 	if (sandbox->as_root &&
 	    chown(input->scratch, sandbox->uid, sandbox->gid) != 0)
-		error = -errno;
+		error = root_is_bound(errno, sandbox, why);
 	if (!error)
 		error = owners_swap(&keeper, sandbox);
 	if (!error)

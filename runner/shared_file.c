@@ -124,13 +124,13 @@ static int dir_make(const char *root, struct shared_file *file)
 	snprintf(file->path, sizeof(file->path), "%s/shared", file->dir);
 	snprintf(file->sites_dir, sizeof(file->sites_dir), "%s/sites",
 		 file->dir);
-	if (mkdir(file->dir, 0711) != 0)
+	/* Whatever the umask says: a target may setuid and then exec. */
+	if (mkdir(file->dir, 0711) != 0 || chmod(file->dir, 0711) != 0)
 		return -errno;
 	dir_fd = open(file->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)
 		return -errno;
-	/* Whatever the umask says: a target may setuid and then exec. */
-	n = fchmod(dir_fd, 0711) != 0 || mkdirat(dir_fd, "sites", 0755) != 0 ||
+	n = mkdirat(dir_fd, "sites", 0755) != 0 ||
 			    fchmodat(dir_fd, "sites", 0755, 0) != 0
 		    ? -errno
 		    : owner_write(dir_fd);
