@@ -102,7 +102,8 @@ static int owner_write(int dir_fd)
 	if (fd < 0)
 		return -errno;
 	n = snprintf(line, sizeof(line), "%d\n", (int)getpid());
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || write(fd, line, n) != n) {
+	/* A sweeper that looks at it just now lets go at once. */
+	if (flock(fd, LOCK_EX) != 0 || write(fd, line, n) != n) {
 		n = -errno;
 		close(fd);
 		return n;
@@ -357,6 +358,8 @@ static int dir_is_live(const char *dir, int *ret_pid)
 	live = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 	if (read(fd, line, sizeof(line) - 1) > 0)
 		*ret_pid = atoi(line);
+	else if (!live) /* made, and not yet locked */
+		live = time(NULL) - st.st_mtime < OWNER_GRACE_S;
 	close(fd);
 	return live;
 }
