@@ -36,7 +36,7 @@ filed() {
 }
 it "written as a file they say the same" filed
 it "--ready in place of a file's: never ready is FAIL" says \
-	'never did: .*no-such-file' runs --ready 'file:${scratch}/no-such-file within 200ms' \
+	'no-such-file' runs --ready 'file:${scratch}/no-such-file within 200ms' \
 	typed.yaml
 wrong() { # TEXT OPTION… - exit 2, and why
 	local text=$1

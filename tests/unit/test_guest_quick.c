@@ -1,5 +1,6 @@
 /* Calls that pass without the hook, and memory that is read without asking. */
 #include "tests/unit/guest_site.h"
+#include "tests/unit/test.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -39,7 +40,8 @@ static void a_large_fd_has_no_quick_pass(void **state)
 	int b = file_make("b"), large = fcntl(b, F_DUPFD, GUEST_FDS_MAX);
 
 	(void)state;
-	assert_true(large >= GUEST_FDS_MAX);
+	if (large < 0)
+		TEST_SKIP("RLIMIT_NOFILE is too low");
 	PLAN("write path=**/a fail=EIO");
 	assert_int_equal(write_one(large), 1);
 	assert_int_equal(site_call(SYS_write, -1, "x", 1), -EBADF);

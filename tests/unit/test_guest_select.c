@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "tests/unit/guest_site.h"
+#include "tests/unit/test.h"
 
 /* Is a one-byte write to this fd failed? */
 static bool fails(int fd)
@@ -121,7 +122,7 @@ static void a_large_fd_is_looked_up_each_time(void **state)
 
 	(void)state;
 	if (large < 0)
-		skip(); /* RLIMIT_NOFILE */
+		TEST_SKIP("RLIMIT_NOFILE is too low");
 	PLAN("write path=**/a fail=EIO", "write per=fd fail=EIO nth=1");
 	assert_true(fails(large));
 	assert_int_equal(guest_state->unresolved, 1); /* per=fd: no count */

@@ -82,7 +82,7 @@ static int open_(struct sandbox_input input)
 	if (error) {
 		tree_add(&tree, 0, TREE_SANDBOX, &keeper);
 		if (error == -EPERM)
-			skip(); /* forbidden here; why says what to do */
+			TEST_SKIP(why);
 		return error;
 	}
 	return tree_add(&tree, sandbox_pid(sandbox), TREE_SANDBOX, &keeper);
@@ -305,7 +305,7 @@ static void what_the_user_inside_can_t_read_is_named(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		TEST_SKIP("needs root");
 	snprintf(path, sizeof(path), "%s/theirs", cwd);
 	file_make(path, "secret", 0600);
 	assert_int_equal(chown(path, 4444, 4444), 0);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "preload/stack.h"
+#include "tests/unit/test.h"
 
 /* A sanitizer's own calls, in the walker too, use what we look at. */
 #ifdef __SANITIZE_THREAD__
@@ -295,7 +296,7 @@ static void a_cold_walk_preserves_vector_registers(void **state)
 
 	(void)state;
 	if (INSTRUMENTED)
-		skip();
+		TEST_SKIP("a sanitizer uses those registers");
 	for (int i = 0; i < 256; i++)
 		before[i] = (uint8_t)(i * 7 + 1);
 	__asm__ volatile(EACH_VECTOR(FILL) "call *%%r13\n\t" EACH_VECTOR(STORE)
