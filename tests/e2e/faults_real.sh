@@ -71,12 +71,18 @@ per=fd counts each life of a number|write path=**/? fail=EIO nth=2 per=fd|3|per-
 fork at=after: the caller goes, not its child|fork kill=KILL at=after|1|fork|child lives
 END
 
+# The least of seven, three times over: other load makes them longer, only a
+# fault of ours makes them shorter.
 delayed() { # DELAY AT_LEAST_MS AT_MOST_MS
 	local ms
-	run "write path=/dev/null delay=$1" "$P" delay
-	ms=$(cat "$D/stdout")
-	echo "$1 took $ms ms"
-	awk -v ms="$ms" -v a="$2" -v b="$3" 'BEGIN { exit !(ms >= a && ms < b) }'
+	for _ in 1 2 3; do
+		run "write path=/dev/null delay=$1" "$P" delay
+		ms=$(cat "$D/stdout")
+		echo "$1 took $ms ms"
+		awk -v ms="$ms" -v a="$2" 'BEGIN { exit !(ms >= a) }' || return
+		awk -v ms="$ms" -v b="$3" 'BEGIN { exit !(ms < b) }' && return
+	done
+	return 1
 }
 it "delay: 50us are that" delayed 50us 0.05 0.25
 it "delay: 1ms is that" delayed 1ms 1 1.5
