@@ -133,8 +133,10 @@ static void a_grandchild_s_crash_is_seen(void **state)
 	(void)state;
 	assert_true(tree_wait(&tree, process, in_s(5)));
 	assert_int_equal(tree_ending(&tree, process).status, 0);
-	for (int n = 0; n < 100 && !tree.crashes_count; n++)
+	for (int n = 0; n < 200 && !tree.crashes_count; n++) {
 		tree_alive(&tree, TREE_TARGET);
+		clock_sleep_until(clock_now_ns() + 10 * NS_PER_MS);
+	}
 	if (!tree.crashes_count && tree.unknown_ends)
 		TEST_SKIP("this kernel doesn't tell");
 	assert_int_equal(tree.crashes_count, 1);
