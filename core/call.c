@@ -181,3 +181,40 @@ unsigned call_from_kernel(unsigned long nr, const uint64_t args[6])
 		return kernel->other_id;
 	return kernel->id;
 }
+
+void call_fill(const struct call_kernel *row, unsigned id,
+	       const uint64_t args[6], struct call *ret_call)
+{
+	const struct view *view = &row->view;
+
+#define ARG(n)	      (view->n ? args[view->n - 1] : 0)
+#define ARG_OR(n, no) (view->n ? (int)args[view->n - 1] : (no))
+	*ret_call = (struct call){
+		.id = (uint16_t)id,
+		.at_site = true,
+		.fd = ARG_OR(fd, -1),
+		.fd2 = ARG_OR(fd2, -1),
+		.dirfd = ARG_OR(dirfd, AT_FDCWD),
+		.dirfd2 = ARG_OR(dirfd2, AT_FDCWD),
+		.path = (const char *)ARG(path),
+		.path2 = (const char *)ARG(path2),
+		.buf = (void *)ARG(buf),
+		.iov = (struct iovec *)ARG(iov),
+		.msg = (struct msghdr *)ARG(msg),
+		.addr = (const struct sockaddr *)ARG(addr),
+		.len = ARG(len),
+		.size = ARG(size),
+		.iovcnt = (unsigned)ARG(iovcnt),
+		.addrlen = (unsigned)ARG(addrlen),
+		.flags = (unsigned)ARG(flags),
+		.msgflags = (unsigned)ARG(msgflags),
+		.exit_status = -1,
+	};
+#undef ARG
+#undef ARG_OR
+	/* fstat(2) may come as newfstatat(fd, "", ..., AT_EMPTY_PATH). */
+	if (id == CALL_fstat && !view->fd) {
+		ret_call->fd = ret_call->dirfd;
+		ret_call->path = NULL;
+	}
+}

@@ -159,6 +159,12 @@ struct call {
 	uint64_t corrupt_seed;
 };
 
+/* call_fill - a call as its number's row says: args are the kernel's, of the
+ * process that makes it.  Vectors and messages are left as they stand: what is
+ * behind a pointer isn't looked at, len is 0 there.  Pure. */
+void call_fill(const struct call_kernel *row, unsigned id,
+	       const uint64_t args[6], struct call *ret_call);
+
 /* call_may_say - may this very call report the error?  EAGAIN and EINPROGRESS
  * say "would block", which only a non-blocking descriptor ever says where the
  * call waits for data; fork's or mmap's EAGAIN says "out of something" and

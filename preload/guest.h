@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <sys/single_threaded.h>
 
+#include "core/decide.h"
 #include "core/sys.h"
 #include "preload/door.h"
 
@@ -34,13 +35,6 @@ enum pending_kind {
 	PENDING_COUNT,
 };
 
-struct pending {
-	bool is_set;
-	uint8_t rule;
-	uint32_t index, thread_index;
-	uint16_t *fired; /* see rules.c */
-};
-
 /* One call, from a door to its end. */
 struct flight {
 	const struct call_kernel *row; /* site door; NULL: symbol door */
@@ -55,7 +49,7 @@ struct flight {
 	uint32_t hang_phases; /* a hang ends when none of them holds */
 	uint64_t weighs;      /* rules that want to know what was moved */
 	struct call call;     /* id always; the rest when filled */
-	struct pending pending[PENDING_COUNT];
+	struct decision pending[PENDING_COUNT];
 };
 
 /* What we keep per thread; a new thread's is all zeroes. */
@@ -64,7 +58,7 @@ struct thread {
 	uint32_t forks, threads; /* children made so far */
 	uint32_t ordinal;	 /* 0: the main thread */
 	uint32_t exec_bytes;
-	char *exec_map; /* see exec.c */
+	char *exec_map;	       /* see exec.c */
 	uint64_t delay_end_ns; /* of one that a handler cut short; see act.c */
 	int32_t delay_fd;
 	uint32_t delay_call;

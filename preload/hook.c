@@ -89,43 +89,15 @@ static void fill_vectors(struct call *call)
 
 void flight_fill(struct flight *flight)
 {
-	const struct view *view;
 	struct call *call = &flight->call;
-	uint16_t id = call->id;
+	uint64_t args[6];
 
 	if (flight->filled)
 		return;
 	flight->filled = true;
-	view = &flight->row->view;
-#define ARG(n)	      flight_arg(flight, view->n)
-#define ARG_OR(n, no) (view->n ? (int)ARG(n) : (no))
-	*call = (struct call){
-		.id = id,
-		.at_site = true,
-		.fd = ARG_OR(fd, -1),
-		.fd2 = ARG_OR(fd2, -1),
-		.dirfd = ARG_OR(dirfd, AT_FDCWD),
-		.dirfd2 = ARG_OR(dirfd2, AT_FDCWD),
-		.path = (const char *)ARG(path),
-		.path2 = (const char *)ARG(path2),
-		.buf = (void *)ARG(buf),
-		.iov = (struct iovec *)ARG(iov),
-		.msg = (struct msghdr *)ARG(msg),
-		.addr = (const struct sockaddr *)ARG(addr),
-		.len = ARG(len),
-		.size = ARG(size),
-		.iovcnt = (unsigned)ARG(iovcnt),
-		.addrlen = (unsigned)ARG(addrlen),
-		.flags = (unsigned)ARG(flags),
-		.msgflags = (unsigned)ARG(msgflags),
-		.exit_status = -1,
-	};
-#undef ARG
-#undef ARG_OR
-	if (is_fd_at_dirfd(flight)) {
-		call->fd = call->dirfd;
-		call->path = NULL;
-	}
+	for (unsigned n = 0; n < 6; n++)
+		args[n] = flight_arg(flight, n + 1);
+	call_fill(flight->row, call->id, args, call);
 	if (call->iov || call->msg)
 		fill_vectors(call);
 }

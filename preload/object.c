@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/un.h>
 
+#include "core/look.h"
 #include "preload/guest.h"
 
 struct known guest_fds[GUEST_FDS_MAX];
@@ -40,14 +41,6 @@ void object_forget_all(void)
 	RAISE(object_salt, 0x9e3779b9u);
 }
 
-/* What was found out about an fd. */
-struct look {
-	const char *path; /* NULL: not a file */
-	bool is_socket, has_peer, is_client;
-	struct sockaddr_storage peer;
-	unsigned peer_bytes;
-};
-
 static bool starts_with(const char *text, const char *start)
 {
 	while (*start) {
@@ -57,43 +50,13 @@ static bool starts_with(const char *text, const char *start)
 	return true;
 }
 
-static bool rule_fits(const struct plan_rule *rule, unsigned r,
-		      const struct look *look, uint64_t hosts)
-{
-	unsigned want = rule->selectors;
-
-	if (want & SELECT_PATH &&
-	    !(look->path &&
-	      glob_match(guest_plan.base + rule->path_off, look->path)))
-		return false;
-	if (want & SELECT_PEER &&
-	    !(look->has_peer &&
-	      peer_match(&guest_plan, &rule->peer, (const void *)&look->peer,
-			 look->peer_bytes)))
-		return false;
-	if (want & SELECT_HOST && !(hosts >> r & 1))
-		return false;
-	if (want & SELECT_SIDE &&
-	    !(look->is_socket &&
-	      look->is_client == (rule->side == SIDE_CLIENT)))
-		return false;
-	return true;
-}
-
 static uint64_t rules_of(const struct look *look)
 {
-	uint64_t rules = 0, hosts = 0;
+	uint64_t hosts = 0;
 
 	if (look->has_peer)
 		hosts = host_rules((const void *)&look->peer, look->peer_bytes);
-	for (unsigned r = 0; r < guest_plan.header->rules_count; r++) {
-		const struct plan_rule *rule = &guest_plan.rules[r];
-
-		if (rule->selectors & SELECT_OBJECT &&
-		    rule_fits(rule, r, look, hosts))
-			rules |= 1ull << r;
-	}
-	return rules;
+	return look_rules(&guest_plan, look, hosts);
 }
 
 /* Who called whom: a socket that we saw connecting is a client's; else a

@@ -6,20 +6,10 @@
  */
 #include <fcntl.h>
 
+#include "core/path.h"
 #include "preload/guest.h"
 
 #define PROC_FD "/proc/self/fd/"
-#define DELETED " (deleted)"
-
-static size_t strip_deleted(char *path, size_t n)
-{
-	size_t tail = sizeof(DELETED) - 1;
-
-	if (n > tail && memcmp(path + n - tail, DELETED, tail) == 0)
-		n -= tail;
-	path[n] = '\0';
-	return n;
-}
 
 long path_of_fd(int fd, char *buf, size_t bytes)
 {
@@ -40,7 +30,7 @@ long path_of_fd(int fd, char *buf, size_t bytes)
 		return ret;
 	if ((size_t)ret == bytes)
 		return -ENAMETOOLONG;
-	return (long)strip_deleted(buf, (size_t)ret);
+	return (long)path_strip_deleted(buf, (size_t)ret);
 }
 
 /* Copy a string of the target's, page by page.  Its length; -EFAULT: it isn't
@@ -80,49 +70,6 @@ static long string_copy(char *to, const char *from, size_t max,
 	return string_copy_careful(to, from, max);
 }
 
-/* In place: no empty parts, no `.`, no `..`, no slash at the end. */
-static long normalise(char *path)
-{
-	char *to = path;
-	const char *from = path;
-
-	while (*from) {
-		const char *end;
-		size_t n;
-
-		while (*from == '/')
-			from++;
-		for (end = from; *end && *end != '/'; end++)
-			;
-		n = (size_t)(end - from);
-		if (n == 2 && from[0] == '.' && from[1] == '.') {
-			while (to > path && *--to != '/')
-				;
-		} else if (n && !(n == 1 && from[0] == '.')) {
-			*to++ = '/';
-			if (to != from)
-				memmove(to, from, n);
-			to += n;
-		}
-		from = end;
-	}
-	if (to == path)
-		*to++ = '/';
-	*to = '\0';
-	return to - path;
-}
-
-/* A cautious look at an absolute path: a name that begins with a dot is no. */
-static bool is_normal(const char *path)
-{
-	for (; *path; path++) {
-		if (*path == '/' &&
-		    (path[1] == '/' || path[1] == '.' || path[1] == '\0'))
-			return false;
-	}
-	return true;
-}
-
 static long base_of(int dirfd, char *buf, size_t bytes)
 {
 	long n;
@@ -148,7 +95,7 @@ long path_of_arg(const struct flight *flight, int dirfd, const char *path,
 	if (n < 0)
 		return n;
 	if (buf[0] == '/')
-		return is_normal(buf) ? n : normalise(buf);
+		return path_is_normal(buf) ? n : path_normalise(buf);
 	n++;
 	tail = buf + bytes - n;
 	if (tail < buf + 2)
@@ -159,5 +106,5 @@ long path_of_arg(const struct flight *flight, int dirfd, const char *path,
 		return base;
 	buf[base++] = '/'; /* where the end was */
 	memmove(buf + base, tail, (size_t)n);
-	return normalise(buf);
+	return path_normalise(buf);
 }

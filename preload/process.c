@@ -1,16 +1,9 @@
-/* process.c - slots of processes, and the creation paths of their threads.
- *
- * A path is a hash of the ordinals by which a process or a thread and all its
- * ancestors were made, each counted by the thread that made it: the same run
- * gives the same paths, whatever the pids.
- */
+/* process.c - our slot, and the creation paths of threads and children. */
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "core/slot.h"
 #include "preload/guest.h"
-
-/* Kinds of offspring; they keep equal ordinals apart. */
-enum { BY_FORK = 0x666f726b, BY_CLONE, BY_THREAD, BY_ARRIVAL, BY_EXEC };
 
 _Thread_local struct thread guest_thread;
 int (*thread_create_real)(pthread_t *, const pthread_attr_t *,
@@ -20,11 +13,6 @@ int (*thread_create_real)(pthread_t *, const pthread_attr_t *,
 static uint32_t *wiped_on_fork;
 static int32_t pid_kept; /* whose memory this is, as long as that isn't wiped */
 
-static uint64_t offspring(uint64_t parent, uint64_t kind, uint64_t ordinal)
-{
-	return rng_join(rng_join(parent, kind), ordinal);
-}
-
 static int32_t own_pid(void)
 {
 	return (int32_t)sys0(SYS_getpid);
@@ -32,75 +20,19 @@ static int32_t own_pid(void)
 
 /* ---- slots ------------------------------------------------------------ */
 
-/* A slot that was free, or that the runner has counted and released. */
-static struct process *slot_claim(struct state *state)
-{
-	static const uint32_t kinds[] = { PROCESS_FREE, PROCESS_DONE };
-
-	for (unsigned k = 0; k < 2; k++) {
-		for (unsigned i = 0; i < SHARED_PROCESSES_MAX; i++) {
-			struct process *slot = &state->processes[i];
-			uint32_t status = kinds[k];
-
-			if (PEEK(slot->status) == status &&
-			    atomic_compare_exchange_strong(
-				    &slot->status, &status, PROCESS_CLAIMED))
-				return slot;
-		}
-	}
-	BUMP(state->processes_lost);
-	return NULL;
-}
-
-static void slot_fill(struct process *slot, uint64_t path, uint32_t status)
-{
-	memset(slot->exe, 0, sizeof(slot->exe));
-	memset((void *)slot->calls, 0,
-	       sizeof(*slot) - offsetof(struct process, calls));
-	slot->path = path;
-	slot->born_ns = clock_ns();
-	atomic_store(&slot->children, 0);
-	atomic_store(&slot->threads, 0);
-	atomic_store(&slot->sites, SITES_UNTRIED);
-	atomic_store(&slot->sites_patched, 0);
-	atomic_store(&slot->sites_left, 0);
-	atomic_store(&slot->deciding, 0);
-	atomic_store(&slot->pid, own_pid());
-	atomic_store(&slot->status, status);
-}
-
-/* The slot that our pid had before it execed us.  Slots are taken from the
- * lowest up, so the search ends where none has been. */
-static struct process *slot_of_exec(struct state *state)
-{
-	int32_t pid = own_pid();
-
-	for (unsigned i = 0; i < SHARED_PROCESSES_MAX; i++) {
-		struct process *slot = &state->processes[i];
-		uint32_t status = PROCESS_EXECING;
-
-		if (PEEK(slot->status) == PROCESS_FREE && slot->born_ns == 0)
-			break; /* never used, and so are all behind it */
-		if (PEEK(slot->pid) == pid &&
-		    atomic_compare_exchange_strong(&slot->status, &status,
-						   PROCESS_LIVE))
-			return slot;
-	}
-	return NULL;
-}
-
 void process_check_in(struct state *state)
 {
-	struct process *slot = slot_of_exec(state);
+	struct process *slot = slot_of_exec(state, own_pid());
 
 	if (slot) {
-		slot->path = offspring(slot->path, BY_EXEC, 0);
+		slot->path = slot_offspring(slot->path, BY_EXEC, 0);
 		atomic_store(&slot->sites, SITES_UNTRIED);
 	} else {
 		slot = slot_claim(state);
 		if (!slot)
 			return;
-		slot_fill(slot, rng_mix(guest_plan.header->seed), PROCESS_LIVE);
+		slot_fill(slot, own_pid(), rng_mix(guest_plan.header->seed),
+			  clock_ns(), PROCESS_LIVE);
 	}
 	guest_thread.stream = slot->path;
 	guest_process = slot;
@@ -131,7 +63,7 @@ static void forked(uint64_t kind)
 {
 	struct thread *thread = &guest_thread;
 	struct process *parent = guest_process, *slot;
-	uint64_t path = offspring(thread->stream, kind, thread->forks);
+	uint64_t path = slot_offspring(thread->stream, kind, thread->forks);
 
 	pid_kept = own_pid();
 	*wiped_on_fork = 1;
@@ -141,7 +73,7 @@ static void forked(uint64_t kind)
 	object_forget_all();
 	slot = parent ? slot_claim(guest_state) : NULL;
 	if (slot) {
-		slot_fill(slot, path, PROCESS_CLAIMED);
+		slot_fill(slot, own_pid(), path, clock_ns(), PROCESS_CLAIMED);
 		memcpy(slot->exe, parent->exe, sizeof(slot->exe));
 		atomic_store(&slot->sites, PEEK(parent->sites));
 		atomic_store(&slot->sites_patched, PEEK(parent->sites_patched));
@@ -207,10 +139,10 @@ struct process *process_exec_begins(void)
 	fork_comes();
 	slot = slot_claim(guest_state);
 	if (slot)
-		slot_fill(slot,
-			  offspring(guest_thread.stream, BY_FORK,
-				    guest_thread.forks),
-			  PROCESS_EXECING);
+		slot_fill(slot, own_pid(),
+			  slot_offspring(guest_thread.stream, BY_FORK,
+					 guest_thread.forks),
+			  clock_ns(), PROCESS_EXECING);
 	return slot;
 }
 
@@ -245,8 +177,8 @@ uint64_t thread_stream(void)
 
 	if (UNLIKELY(!thread->stream)) {
 		thread->ordinal = BUMP(guest_process->threads) + 1;
-		thread->stream = offspring(guest_process->path, BY_ARRIVAL,
-					   thread->ordinal);
+		thread->stream = slot_offspring(guest_process->path, BY_ARRIVAL,
+						thread->ordinal);
 	}
 	return thread->stream;
 }
@@ -281,8 +213,8 @@ int thread_create(pthread_t *thread, const pthread_attr_t *attr,
 
 	if (!record)
 		return thread_create_real(thread, attr, start, arg);
-	record->stream =
-		offspring(thread_stream(), BY_THREAD, ++guest_thread.threads);
+	record->stream = slot_offspring(thread_stream(), BY_THREAD,
+					++guest_thread.threads);
 	record->ordinal = BUMP(guest_process->threads) + 1;
 	record->start = start;
 	record->arg = arg;

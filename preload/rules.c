@@ -31,22 +31,8 @@ static void wait_for_reader(struct ring *ring)
 	}
 }
 
-/* What the action's argument came to, for the event. */
-static int64_t decision_value(const struct call *was, const struct call *call)
-{
-	if (call->delay_ns != was->delay_ns)
-		return (int64_t)(call->delay_ns - was->delay_ns);
-	if (call->len_max != was->len_max)
-		return (int64_t)call->len_max;
-	if (call->kill_signal != was->kill_signal)
-		return call->kill_signal;
-	if (call->exit_status != was->exit_status)
-		return call->exit_status;
-	return call->has_result ? call->result : 0;
-}
-
 static void event_fill(const struct flight *flight,
-		       const struct pending *decision, int64_t value,
+		       const struct decision *decision, int64_t value,
 		       struct event *ret_event)
 {
 	const struct plan_rule *rule = &guest_plan.rules[decision->rule];
@@ -110,7 +96,7 @@ static _Atomic uint64_t *rule_bytes(const struct flight *flight, unsigned r)
 /* Count the match everywhere; false: `per=fd` without room for the fd. */
 static bool rule_count(struct flight *flight, unsigned r,
 		       struct trigger_input *ret_in,
-		       struct pending *ret_decision)
+		       struct decision *ret_decision)
 {
 	const struct plan_rule *rule = &guest_plan.rules[r];
 	struct thread *thread = &guest_thread;
@@ -133,7 +119,7 @@ static bool rule_count(struct flight *flight, unsigned r,
 		narrow = &row->fired[r];
 		index = ++row->matched[r];
 	}
-	*ret_decision = (struct pending){
+	*ret_decision = (struct decision){
 		.is_set = true,
 		.rule = (uint8_t)r,
 		.index = (uint32_t)index,
@@ -167,32 +153,6 @@ void rules_weigh(const struct flight *flight, long moved)
 		if (flight->weighs >> r & 1)
 			RAISE(*rule_bytes(flight, r), (uint64_t)moved);
 	}
-}
-
-/* Take one of the rule's `times`; false: there is none left. */
-static bool times_take(const struct pending *decision, bool is_done)
-{
-	const struct plan_rule *rule = &guest_plan.rules[decision->rule];
-	_Atomic uint64_t *all = &guest_process->fired[decision->rule];
-	uint16_t *narrow = decision->fired;
-	bool is_limited = rule->triggers & TRIGGER_TIMES &&
-			  !guest_plan.header->replay && !is_done;
-	uint64_t fired = PEEK(*all);
-
-	if (narrow) {
-		if (is_limited &&
-		    (*narrow >= rule->times || *narrow == UINT16_MAX))
-			return false;
-		if (*narrow < UINT16_MAX)
-			++*narrow;
-		BUMP(*all);
-		return true;
-	}
-	do {
-		if (is_limited && fired >= rule->times)
-			return false;
-	} while (!atomic_compare_exchange_weak(all, &fired, fired + 1));
-	return true;
 }
 
 /* Does the fault fit this very call?  If not, the call doesn't match. */
@@ -231,19 +191,19 @@ static bool may_act(const struct plan_rule *rule, struct trigger_input *in)
 	return false;
 }
 
-/* decision_take - one of `times`, for a decision that will come to pass; with
+/* decision_begin - one of `times`, for a decision that will come to pass; with
  * every signal held back until decision_publish, because a handler that jumps
  * away, or the one by which glibc < 2.41 cancels threads, would leave the books
  * with a fault that nobody recorded. */
-static bool decision_take(const struct pending *decision, bool is_done,
-			  uint64_t *ret_mask)
+static bool decision_begin(const struct decision *decision, bool is_done,
+			   uint64_t *ret_mask)
 {
 	const uint64_t all = UINT64_MAX;
 
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)ret_mask,
 	     sizeof(all), 0, 0);
 	BUMP(guest_process->deciding);
-	if (times_take(decision, is_done))
+	if (decision_take(&guest_plan, guest_process, decision, is_done))
 		return true;
 	atomic_fetch_sub(&guest_process->deciding, 1);
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)ret_mask, 0, sizeof(all), 0,
@@ -252,7 +212,7 @@ static bool decision_take(const struct pending *decision, bool is_done,
 }
 
 static void decision_publish(const struct flight *flight,
-			     const struct pending *decision, int64_t value,
+			     const struct decision *decision, int64_t value,
 			     uint64_t mask)
 {
 	struct event event;
@@ -268,8 +228,8 @@ static void decision_publish(const struct flight *flight,
 
 /* What the outcome of the call decides: is there a success that can be
  * reported as an error, are there bytes to bend? */
-static struct pending *pending_of(struct flight *flight,
-				  const struct plan_rule *rule)
+static struct decision *pending_of(struct flight *flight,
+				   const struct plan_rule *rule)
 {
 	unsigned flags = call_table[flight->call.id].flags;
 
@@ -285,27 +245,21 @@ static struct pending *pending_of(struct flight *flight,
 static void rule_match(struct flight *flight, unsigned r)
 {
 	const struct plan_rule *rule = &guest_plan.rules[r];
-	struct pending decision, *pending = pending_of(flight, rule);
+	struct decision decision, *pending = pending_of(flight, rule);
 	struct call *call = &flight->call, was;
 	struct trigger_input in;
 	uint64_t mask = 0;
-	struct rng rng;
 
 	if (!first_look(flight) || !fault_applies(flight, rule) ||
 	    !rule_count(flight, r, &in, &decision) || flight->ended ||
 	    !may_act(rule, &in))
 		return;
-	if (!pending && !decision_take(&decision, false, &mask))
+	if (!pending && !decision_begin(&decision, false, &mask))
 		return;
 	was = *call;
-	rng = rng_open(in.seed, r, in.stream, in.thread_index);
-	fault_table[rule->fault]->judge(call, &rule->arg, &rng);
+	decision_judge(rule, &in, call);
 	if (rule->fault == FAULT_delay && !was.delay_ns)
 		call->delay_ns = act_delay_left(flight, call->delay_ns);
-	if (rule->at == AT_AFTER) {
-		call->after = true;
-		call->skip = was.skip;
-	}
 	if (call->hang)
 		flight->hang_phases |= rule->phases;
 	flight->acts = true;
@@ -347,13 +301,13 @@ bool rules_judge(struct flight *flight)
 bool rules_settle(struct flight *flight, enum pending_kind kind, int64_t value,
 		  bool is_done)
 {
-	struct pending *pending = &flight->pending[kind];
+	struct decision *pending = &flight->pending[kind];
 	uint64_t mask = 0;
 
 	if (!pending->is_set)
 		return true;
 	pending->is_set = false;
-	if (!decision_take(pending, is_done, &mask))
+	if (!decision_begin(pending, is_done, &mask))
 		return false;
 	decision_publish(flight, pending, value, mask);
 	return true;

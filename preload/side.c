@@ -9,41 +9,14 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include "core/look.h"
 #include "preload/guest.h"
-
-#define TCP_LISTEN_HEX "0A" /* proc(5), /proc/net/tcp: the state column */
-
-enum line { LINE_OTHER, LINE_FOUND, LINE_LAST };
-
-/* "  0: 0100007F:1F90 00000000:0000 0A ...": is it a listener at the port?
- * Listeners stand first in the table, so another state ends the search. */
-static enum line line_read(const char *line, const char *end, unsigned port)
-{
-	unsigned colons = 0, value = 0;
-
-	for (; line < end; line++) {
-		if (*line == ':' && ++colons == 2)
-			break;
-	}
-	for (line++; line < end && *line != ' '; line++) {
-		unsigned digit = (unsigned)*line - '0';
-
-		value = value * 16 + (digit > 9 ? digit - 7 : digit);
-	}
-	for (line++; line < end && *line != ' '; line++)
-		; /* the remote address */
-	if (end - line <= 2)
-		return LINE_OTHER; /* the table's head */
-	if (line[1] != TCP_LISTEN_HEX[0] || line[2] != TCP_LISTEN_HEX[1])
-		return LINE_LAST;
-	return value == port ? LINE_FOUND : LINE_OTHER;
-}
 
 static bool table_listens(const char *table, unsigned port, char *buf)
 {
 	long fd = sys6(SYS_openat, AT_FDCWD, (long)table, O_RDONLY | O_CLOEXEC,
 		       0, 0, 0);
-	enum line seen = LINE_OTHER;
+	enum look_line seen = LINE_OTHER;
 	size_t have = 0;
 	long n;
 
@@ -57,7 +30,7 @@ static bool table_listens(const char *table, unsigned port, char *buf)
 		for (char *p = line; p < end && seen == LINE_OTHER; p++) {
 			if (*p != '\n')
 				continue;
-			seen = line_read(line, p, port);
+			seen = look_line(line, p, port);
 			line = p + 1;
 		}
 		have = (size_t)(end - line);
