@@ -338,6 +338,7 @@ static int go(struct engine *engine)
 	engine->to_completion = scenario->target.ready.kind == PROBE_NONE &&
 				!scenario->workloads_count &&
 				!scenario->steadies_count;
+	stall_open(scenario, &engine->stall);
 	evidence->start_ns = clock_now_ns();
 	engine->deadline_ns =
 		scenario->limits.time.ns

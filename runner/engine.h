@@ -14,6 +14,7 @@
 #include "runner/late.h"
 #include "runner/launch.h"
 #include "runner/lease.h"
+#include "runner/stall.h"
 #include "runner/steady.h"
 
 #define ENGINE_TICK_NS	    (10 * NS_PER_MS)
@@ -47,6 +48,7 @@ struct engine {
 	struct late late;
 	struct steady_set steady;
 	bool steady_open;
+	struct stall stall;
 	struct sandbox *sandbox;
 	struct tree_process *keeper, *target;
 	struct tree_process *services[SCENARIO_ITEMS_MAX];

@@ -335,6 +335,18 @@ void engine_await_ready(struct engine *engine)
 		evidence->ready_why = strdup(why);
 }
 
+/* Something for the target to do: it runs to its end, or somebody asks it. */
+static bool has_work(const struct engine *engine)
+{
+	bool asked = engine->steady.count > 0;
+
+	for (size_t i = 0;
+	     engine->workloads && i < engine->scenario->workloads_count; i++)
+		asked |= engine->workloads[i].count &&
+			 !engine->workloads[i].over;
+	return engine->to_completion || asked;
+}
+
 bool engine_tick(struct engine *engine, uint64_t until_ns)
 {
 	uint64_t next = clock_now_ns() + ENGINE_TICK_NS;
@@ -347,5 +359,7 @@ bool engine_tick(struct engine *engine, uint64_t until_ns)
 		clock_sleep_until(next);
 		restart(engine);
 	}
+	stall_look(&engine->stall, &engine->tree, has_work(engine),
+		   &engine->evidence->stall);
 	return limits_hold(engine);
 }

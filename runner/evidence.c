@@ -40,6 +40,8 @@ void evidence_free(struct evidence *evidence)
 		words_clear(&evidence->names[i].after);
 	}
 	free(evidence->names);
+	words_clear(&evidence->stall.stacks);
+	watched_clear(&evidence->watched);
 	free(evidence->events);
 	free(evidence->processes);
 	free(evidence->unreachable);
@@ -141,6 +143,9 @@ int evidence_copy(const struct evidence *evidence,
 		return -ENOMEM;
 	*to = *evidence;
 	to->files_count = to->commands_count = to->names_count = 0;
+	to->stall.stacks = copy_strings(&copy, &evidence->stall.stacks);
+	if (watched_copy(&evidence->watched, &to->watched) < 0)
+		copy.failed = true;
 	to->run_dir = copy_string(&copy, evidence->run_dir);
 	to->scratch = copy_string(&copy, evidence->scratch);
 	to->cwd = copy_string(&copy, evidence->cwd);

@@ -13,4 +13,9 @@ int evidence_events_load(const char *run_dir, struct evidence *evidence);
 /* evidence_texts - save or load all streams; names are ours, in run_dir. */
 int evidence_texts(struct evidence *evidence, const char *run_dir, bool load);
 
+/* evidence_watched.c - a struct watched, a struct stall_seen; io_shape. */
+struct io;
+void evidence_watched_io(struct io *io, void *item);
+void evidence_stall_io(struct io *io, void *item);
+
 #endif

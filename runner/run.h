@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "core/shared.h"
+#include "runner/watched.h"
 #include "scenarios/scenario.h"
 
 enum verdict { /* in order of precedence, weakest first */
@@ -118,6 +119,12 @@ struct phase_seen {
 	uint64_t steady_ns; /* when it was */
 };
 
+struct stall_seen { /* the longest time in which no thread ran, with work */
+	bool known; /* somebody looked, and there was work */
+	uint64_t longest_ns, since_ns;
+	struct strings stacks; /* of all threads then: thread, frame… */
+};
+
 struct text { /* a captured stream; bytes NULL: it wasn't captured */
 	char *path; /* in the run directory */
 	char *bytes;
@@ -149,6 +156,8 @@ struct evidence {
 	size_t samples_count;
 	struct phase_seen phases[PLAN_PHASES_MAX];
 	struct growth at_ready, at_end;
+	struct stall_seen stall;
+	struct watched watched;
 	struct text out, err;
 	struct file_seen *files;
 	size_t files_count;

@@ -97,6 +97,9 @@ size_t tree_stop(struct tree *tree, unsigned roles, struct tree_process *first,
 void tree_kill(struct tree *tree, unsigned roles);
 /* tree_growth - open files, threads, resident memory of all of these roles. */
 struct growth tree_growth(struct tree *tree, unsigned roles);
+/* tree_pids - those that live, of these roles; returns how many, at most max. */
+size_t tree_pids(struct tree *tree, unsigned roles, pid_t *ret_pids,
+		 size_t max);
 /* tree_pause - others fork and wait for children of their own meanwhile. */
 void tree_pause(struct tree *tree, bool paused);
 /* tree_lacks - is the process gone that saw itself as own_pid at since_ns?

@@ -1,4 +1,4 @@
-/* tree_ending.c - what a death means. */
+/* tree_ending.c - what a death means, and who lives. */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -66,4 +66,16 @@ void tree_crash_note(struct tree *tree, const struct tree_process *process)
 		return;
 	tree->crashes = crashes;
 	tree->crashes[tree->crashes_count++] = tree_ending_of(process);
+}
+
+size_t tree_pids(struct tree *tree, unsigned roles, pid_t *ret_pids, size_t max)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&tree->lock);
+	for (size_t i = 0; i < tree->count && count < max; i++)
+		if ((tree->items[i]->role & roles) && !tree->items[i]->ended)
+			ret_pids[count++] = tree->items[i]->pid;
+	pthread_mutex_unlock(&tree->lock);
+	return count;
 }

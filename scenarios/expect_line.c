@@ -504,6 +504,7 @@ static size_t subject_end(const struct line *line)
 
 	while (at < line->n &&
 	       ((line->text[at] >= 'a' && line->text[at] <= 'z') ||
+		line->text[at] == '_' ||
 		(line->text[at] >= '0' && line->text[at] <= '9')))
 		at++;
 	return at;

@@ -27,6 +27,44 @@ static inline void made_text(struct text *text, const char *bytes)
 	assert_int_equal(oracle_text_set(text, bytes, strlen(bytes)), 0);
 }
 
+/* Probes that saw it all: a child's exit 0 and the target's own, three
+ * connections, 60 writes that all passed us, 9 answers and each one synced. */
+static inline void made_watched(struct evidence *e)
+{
+	struct watched *watched = &e->watched;
+
+	watched->asked = true;
+	for (unsigned i = 0; i < WATCHED_GROUPS; i++)
+		watched->groups[i] = (struct watched_group_seen){ .asked = true,
+								  .on = true };
+	watched->processes = 2;
+	watched->exits = calloc(2, sizeof(*watched->exits));
+	watched->exits_count = 2;
+	watched->exits[0] = (struct watched_exit){ .at_ns = START + SECOND,
+						   .pid = 101,
+						   .parent = 100,
+						   .comm = "worker" };
+	watched->exits[1] = (struct watched_exit){ .at_ns = e->end_ns - SECOND,
+						   .pid = 100,
+						   .comm = "made" };
+	watched->net = calloc(2, sizeof(*watched->net));
+	watched->net_count = 2;
+	watched->net[0] =
+		(struct watched_net){ .at_ns = START + SECOND, .connects = 2 };
+	watched->net[1] = (struct watched_net){ .at_ns = START + 30 * SECOND,
+						.connects = 1 };
+	watched->calls = calloc(1, sizeof(*watched->calls));
+	watched->calls_count = 1;
+	watched->calls[0] = (struct watched_call){ .nr = 1, /* write */
+						   .passed = 60,
+						   .marked = 60 };
+	watched->acks[0] =
+		(struct watched_acks){ .acks = 9, .writes = 9, .syncs = 9 };
+	e->stall = (struct stall_seen){ .known = true,
+					.longest_ns = SECOND / 10,
+					.since_ns = START + SECOND };
+}
+
 /* 3 phases of 20 s each, the fault in the middle one; 10 samples a second, all
  * healthy in 10 ms; rule 0 failed one write with ENOSPC. */
 static inline struct evidence *made_evidence(const struct scenario *scenario)
@@ -95,6 +133,7 @@ static inline struct evidence *made_evidence(const struct scenario *scenario)
 	e->matched[0] = 2;
 	e->calls[CALL_write] = 60;
 	e->fault_first_ns = e->fault_last_ns = START + 25 * SECOND;
+	made_watched(e);
 	return e;
 }
 

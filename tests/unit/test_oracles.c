@@ -219,6 +219,16 @@ static void undone(struct evidence *e)
 	e->commands[0].bytes = strlen("present s 1 a\n");
 }
 
+static void stalled(struct evidence *e)
+{
+	e->stall.longest_ns = 5 * SECOND;
+	words_push(&e->stall.stacks, strdup("made 100: futex_wait"));
+}
+static void nobody_looked(struct evidence *e)
+{
+	e->stall = (struct stall_seen){ 0 };
+}
+
 static const struct row rows[] = {
 	{ "exit==0", status_1, unseen, NULL },
 	{ "exit!=0", status_0, by_rule, status_1 },
@@ -267,6 +277,7 @@ static const struct row rows[] = {
 	{ "ledger read-back == strict", phantom, NULL, NULL },
 	{ "ledger read-back == strict", altered, NULL, NULL },
 	{ "ledger read-back == strict", unsound, NULL, NULL },
+	{ "stall<2s", stalled, nobody_looked, NULL },
 };
 
 #define ROWS (sizeof(rows) / sizeof(*rows))

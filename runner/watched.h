@@ -1,0 +1,138 @@
+/* watched.h - what probes in the kernel saw of a run: a part of the evidence.
+ *
+ * The library can only say what it did; this is what happened.  watch.c fills
+ * it from what mishap-watch tells, watched.c copies, saves and frees it.
+ * Counts are of the target's processes alone.  Times: CLOCK_MONOTONIC, ns.
+ * pids are those of the runner's own pid namespace.
+ */
+#ifndef MISHAP_RUNNER_WATCHED_H
+#define MISHAP_RUNNER_WATCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/plan.h"
+
+#define WATCHED_COMM_MAX    16
+#define WATCHED_BUCKET_NS   100000000ull /* of struct watched_net */
+#define WATCHED_EXITS_MAX   65536
+#define WATCHED_NET_MAX	    65536
+#define WATCHED_ESCAPES_MAX 1024
+#define WATCHED_ERRORS_MAX  512
+
+enum watched_group {
+	WATCHED_life,	 /* fork, exec, exit, signals, OOM kills */
+	WATCHED_net,	 /* connection attempts, retransmits, resets */
+	WATCHED_sys,	 /* every call that reached the kernel: the books */
+	WATCHED_durable, /* writes, syncs, acknowledgements */
+	WATCHED_GROUPS,
+};
+
+extern const char *const watched_group_names[WATCHED_GROUPS];
+
+struct watched_group_seen {
+	bool asked, on; /* on: from before the target's exec to its end */
+	char *why;	/* it isn't on, or not all the time: why, and what would
+			   help; NULL */
+	uint64_t lost;	/* records that never reached us */
+};
+
+struct watched_exit { /* of a process, its last thread */
+	uint64_t at_ns;
+	uint32_t pid, parent;
+	int status, signal; /* status counts if signal is 0 */
+	bool core, oom;	    /* oom: the kernel killed it for lack of memory */
+	bool sender_known;  /* of the signal; else the kernel's own */
+	bool sender_is_kernel, sender_is_runner, sender_is_inside;
+	uint32_t sender;
+	char comm[WATCHED_COMM_MAX], sender_comm[WATCHED_COMM_MAX];
+};
+
+struct watched_net {	/* what fell into one WATCHED_BUCKET_NS */
+	uint64_t at_ns; /* its start */
+	uint64_t connects, retransmits, resets;
+};
+
+struct watched_call { /* one kernel number, all processes */
+	uint16_t nr;
+	uint64_t passed;  /* the library: let go on to the kernel */
+	uint64_t marked;  /* the probes: came to the kernel through us */
+	uint64_t escaped; /* came to the kernel past us */
+	uint64_t unknown; /* can't be told: the token couldn't be read */
+	uint64_t early;	  /* before the library was there: nobody's fault */
+};
+
+enum watched_way {		  /* how a call came past us */
+		   WATCHED_raw,	  /* a system call that no door stands at */
+		   WATCHED_uring, /* io_uring did it */
+		   WATCHED_alone, /* of a process that the library isn't in */
+};
+
+struct watched_escape {
+	uint16_t nr; /* of WATCHED_uring: the opcode */
+	uint8_t way; /* enum watched_way */
+	uint32_t pid;
+	uint64_t count;
+	char comm[WATCHED_COMM_MAX];
+	char *site; /* "main (src/x.c:12)" or "program+0x1234"; NULL */
+};
+
+struct watched_error { /* the kernel itself said so */
+	uint16_t nr;
+	int error;
+	uint64_t count, first_ns;
+	char comm[WATCHED_COMM_MAX];
+};
+
+struct watched_acks {		/* on accepted connections */
+	uint64_t acks, dirty;	/* dirty: while writes weren't synced */
+	uint64_t window_max_ns; /* the longest that one had been waiting */
+	uint64_t first_ns;	/* of the first dirty one */
+	uint64_t writes, syncs, sync_errors; /* in the data directory */
+};
+
+struct watched {
+	bool asked;
+	char *unobserved; /* why nothing was seen at all, and what would grant
+			     it; NULL: something was */
+	struct watched_group_seen groups[WATCHED_GROUPS];
+	uint64_t attach_ns; /* how long it took to begin */
+	uint64_t processes; /* ever followed */
+	struct watched_exit *exits;
+	size_t exits_count;
+	struct watched_net *net; /* in order of time; empty ones left out */
+	size_t net_count;
+	struct watched_call *calls;
+	size_t calls_count;
+	uint64_t in_flight; /* calls under way when a process died or counting
+			       began or ended: the books' tolerance */
+	struct watched_escape *escapes;
+	size_t escapes_count;
+	uint64_t escapes_more; /* of sites that found no room */
+	struct watched_error *errors;
+	size_t errors_count;
+	struct watched_acks acks[PLAN_PHASES_MAX + 1]; /* by phase; the last:
+							  outside of any */
+};
+
+void watched_clear(struct watched *watched);
+/* watched_copy - deep.  0 or -ENOMEM; ret_to then owns nothing. */
+int watched_copy(const struct watched *from, struct watched *ret_to);
+/* watched_missing - why these groups (a mask of 1 << enum watched_group) can't
+ * bear a verdict, in words, malloc'd; NULL: they can. */
+char *watched_missing(const struct watched *watched, unsigned groups);
+
+/* watched_exit_of - how a process ended, by its pid; NULL: it wasn't seen. */
+const struct watched_exit *watched_exit_of(const struct watched *watched,
+					   uint32_t pid);
+/* watched_exit_words - "killed by SIGKILL, sent by kill (pid 12)". */
+char *watched_exit_words(const struct watched_exit *exit);
+/* watched_net_sum - what fell into [from_ns, to_ns). */
+struct watched_net watched_net_sum(const struct watched *watched,
+				   uint64_t from_ns, uint64_t to_ns);
+/* watched_connects_peak - the most within any one second of [from, to). */
+uint64_t watched_connects_peak(const struct watched *watched, uint64_t from_ns,
+			       uint64_t to_ns, uint64_t *ret_at_ns);
+
+#endif
