@@ -39,7 +39,13 @@ $(BUILD)/faults.def: $(faults_src) Makefile
 	@mkdir -p $(@D)
 	@printf 'FAULT(%s)\n' $(sort $(basename $(notdir $(faults_src)))) > $@
 
-$(BUILD)/obj/%.c.o: %.c Makefile | $(BUILD)/faults.def
+# strace's names of system calls, as the kernel's header has them.
+$(BUILD)/syscall_names.def: Makefile
+	@mkdir -p $(@D)
+	@printf '#include <asm/unistd.h>\n' | $(CC) -E -dM - | sed -n \
+		's/^#define __NR_\([a-z0-9_]*\) \([0-9][0-9]*\)$$/SYSCALL_NAME(\1, \2)/p' | sort > $@
+
+$(BUILD)/obj/%.c.o: %.c Makefile | $(BUILD)/faults.def $(BUILD)/syscall_names.def
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@

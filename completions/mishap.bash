@@ -61,7 +61,7 @@ _mishap() {
 		esac
 		;;
 	halt) mapfile -t COMPREPLY < <(compgen -W "--json --quiet --help" -- "$cur") ;;
-	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --json --help" -- "$cur") ;;
+	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --count-by --load --ready --timeout --json --help" -- "$cur") ;;
 	list) mapfile -t COMPREPLY < <(compgen -W "calls families faults
 		expectations scenarios --json --docs --help" -- "$cur") ;;
 	check | explain | fmt)

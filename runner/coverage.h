@@ -1,7 +1,7 @@
 /* coverage.h - `mishap doctor --coverage`: of the system calls that a command
  * makes, how many come by our doors?
  *
- * strace counts independently of us, from the moment on when the library is
+ * Somebody counts independently of us, from the moment on when the library is
  * ready in a program; a program that it never gets ready in counts whole.
  */
 #ifndef MISHAP_RUNNER_COVERAGE_H
@@ -9,11 +9,8 @@
 
 #include "runner/words.h"
 
-#define COVERAGE_NAME_MAX 32
-
-struct coverage_made { /* what strace saw, by kernel number */
+struct coverage_made { /* by kernel number */
 	uint64_t made[CALL_NR_MAX];
-	char names[CALL_NR_MAX][COVERAGE_NAME_MAX];
 	struct strings strangers; /* programs that we never got ready in */
 	uint64_t strangers_calls;
 	bool any; /* there was a program, and we got into one */
@@ -23,6 +20,38 @@ struct coverage_made { /* what strace saw, by kernel number */
  * -EBADMSG: it is none.  Clear with coverage_clear(). */
 int coverage_read(FILE *log, struct coverage_made *ret_made);
 void coverage_clear(struct coverage_made *made);
+
+enum coverage_door { DOOR_SITE, DOOR_SYMBOL };
+
+struct coverage_row {
+	unsigned nr;
+	const char *name;
+	uint64_t made, seen;
+	enum coverage_door door;
+	bool nameable; /* a rule can name it */
+};
+
+struct coverage {
+	struct coverage_row rows[CALL_NR_MAX];
+	size_t count;
+	uint64_t made, seen;
+	struct coverage_made counted;
+	const char *counter; /* "strace" or "seccomp" */
+	uint64_t processes_lost;
+	struct ending ending;
+	bool has_load;
+	struct ending load;
+};
+
+/* coverage_call_name - "openat" of a kernel number; never NULL. */
+const char *coverage_call_name(unsigned nr);
+/* coverage_makes_children - a number that the site door leaves alone, and that
+ * the symbols of fork, posix_spawn and pthread_create stand for. */
+bool coverage_makes_children(unsigned nr);
+/* coverage_is_enough - do faults reach this command? */
+bool coverage_is_enough(const struct coverage *c);
+void coverage_print(FILE *out, const struct coverage *c);
+json_t *coverage_json(const struct coverage *c); /* new reference */
 
 /* coverage_command - argv: of `doctor`, with --coverage in it.  Exit code. */
 int coverage_command(int argc, char **argv);

@@ -1,16 +1,10 @@
-/* coverage_count.c - an independent count: read what strace wrote. */
-#include <errno.h>
-#include <limits.h>
-#include <string.h>
+#include "runner/coverage_count.h"
 
-#include "runner/coverage.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
 
 #define PROGRAMS_MAX 1000000
-#define NR_EXECVE    59
-#define NR_EXECVEAT  322
-#define NR_SIGRETURN 15
-#define NR_MADVISE   28
-#define NR_RESTART   219 /* the kernel's own: sigreturn(2) never meant it */
 
 /* An address space, shared by threads and by the children of a vfork; those of
  * a fork are in the same state, so they share it here as well. */
@@ -37,42 +31,13 @@ struct count {
 	size_t programs_count;
 };
 
-struct line {
-	int pid;
-	long nr;
-	uint64_t ip;
-	char name[COVERAGE_NAME_MAX];
-	const char *args, *result; /* result: behind the last " = ", or NULL */
-	bool resumed, unfinished;
-};
-
-/* "PID  [ NR] [IP] NAME(ARGS) = RESULT", "... <unfinished ...>",
- * "PID  [ NR] [IP] <... NAME resumed>...) = RESULT"; else false. */
-static bool line_parse(char *text, struct line *ret_line)
+struct count *count_open(struct coverage_made *to)
 {
-	struct line line = { 0 };
-	char *at, *equals;
-	int n = 0;
+	struct count *count = calloc(1, sizeof(*count));
 
-	text[strcspn(text, "\n")] = '\0';
-	if (sscanf(text, "%d [%ld] [%lx] %n", &line.pid, &line.nr, &line.ip,
-		   &n) != 3 ||
-	    !n)
-		return false;
-	at = text + n;
-	line.resumed = sscanf(at, "<... %31[a-z0-9_] resumed>", line.name) == 1;
-	if (!line.resumed && sscanf(at, "%31[a-z0-9_](", line.name) != 1)
-		return false;
-	line.args = strchr(at, line.resumed ? '>' : '(');
-	line.unfinished = strstr(at, "<unfinished ...>");
-	for (char *next = at; (equals = strstr(next, ") = ")) != NULL ||
-			      (equals = strstr(next, ")  = ")) != NULL;
-	     next = equals + 1)
-		line.result = strchr(equals, '=') + 2;
-	for (; line.result && *line.result == ' '; line.result++)
-		;
-	*ret_line = line;
-	return line.args && line.nr >= 0 && line.nr < CALL_NR_MAX;
+	if (count)
+		count->to = to;
+	return count;
 }
 
 static struct image_made *program_add(struct count *count)
@@ -122,40 +87,11 @@ static struct thread *thread_add(struct count *count, int pid)
 	return &count->threads[count->last];
 }
 
-static bool makes_children(const struct line *line)
+static struct thread *thread_of(struct count *count, int pid)
 {
-	return strcmp(line->name, "fork") == 0 ||
-	       strcmp(line->name, "vfork") == 0 ||
-	       strcmp(line->name, "clone") == 0 ||
-	       strcmp(line->name, "clone3") == 0;
-}
+	struct thread *thread = thread_find(count, pid);
 
-/* First pass: a child's lines may stand before the end of the call that made
- * it. */
-static int parents_read(struct count *count, FILE *log)
-{
-	char *text = NULL;
-	size_t room = 0;
-	int error = 0;
-
-	while (!error && getline(&text, &room, log) > 0) {
-		struct thread *child;
-		struct line line;
-
-		if (!line_parse(text, &line) || !line.result ||
-		    !makes_children(&line) || atoi(line.result) <= 0)
-			continue;
-		child = thread_find(count, atoi(line.result));
-		if (!child)
-			child = thread_add(count, atoi(line.result));
-		if (child)
-			child->parent = line.pid;
-		else
-			error = -ENOMEM;
-	}
-	free(text);
-	rewind(log);
-	return error;
+	return thread ? thread : thread_add(count, pid);
 }
 
 /* Whose address space a thread begins in. */
@@ -175,37 +111,58 @@ static struct image_made *program_of(struct count *count, struct thread *thread)
 	return thread->program;
 }
 
-/* The program that execve(2) names: its first argument, quoted. */
-static char *exe_name(const char *args)
+bool count_knows(struct count *count, int pid)
 {
-	const char *start = strchr(args, '"'), *end;
+	return thread_find(count, pid) != NULL;
+}
 
-	end = start ? strchr(start + 1, '"') : NULL;
-	return end ? words_say("%.*s", (int)(end - start - 1), start + 1)
-		   : strdup("?");
+int count_parent(struct count *count, int child, int parent)
+{
+	struct thread *thread = thread_of(count, child);
+
+	if (!thread)
+		return -ENOMEM;
+	thread->parent = parent;
+	return 0;
+}
+
+int count_child(struct count *count, int child, int parent)
+{
+	struct thread *made_by = thread_of(count, parent), *thread;
+	struct image_made *program =
+		made_by ? program_of(count, made_by) : NULL;
+
+	if (!program)
+		return -ENOMEM;
+	thread = thread_of(count, child);
+	if (!thread)
+		return -ENOMEM;
+	*thread = (struct thread){ .pid = child,
+				   .parent = parent,
+				   .program = program,
+				   .again_nr = -1 };
+	return 0;
 }
 
 /* A call of our own, or the exec that the hook makes for the target? */
-static bool is_ours(const struct image_made *program, const struct line *line)
+static bool is_ours(const struct image_made *program,
+		    const struct count_call *call)
 {
-	return program->ready && line->ip >= program->own[0] &&
-	       line->ip < program->own[1] &&
-	       (line->ip < program->around[0] ||
-		line->ip > program->around[1]) &&
-	       line->nr != NR_EXECVE && line->nr != NR_EXECVEAT;
+	return program->ready && call->ip >= program->own[0] &&
+	       call->ip < program->own[1] &&
+	       (call->ip < program->around[0] ||
+		call->ip > program->around[1]) &&
+	       call->nr != SYS_execve && call->nr != SYS_execveat;
 }
 
-static bool mark_take(struct image_made *program, const struct line *line)
+static bool mark_take(struct image_made *program, const struct count_call *call)
 {
-	unsigned long start, bytes, advice;
-	bool own;
+	uint64_t start = call->args[0], bytes = call->args[1];
+	bool own = call->args[2] == SHARED_MARK_OWN;
 
-	if (line->nr != NR_MADVISE ||
-	    sscanf(line->args, "(%lx, %lu, %lx", &start, &bytes, &advice) !=
-		    3 ||
-	    (advice != SHARED_MARK_OWN && advice != SHARED_MARK_AROUND))
+	if (call->nr != SYS_madvise ||
+	    (!own && call->args[2] != SHARED_MARK_AROUND))
 		return false;
-	own = advice == SHARED_MARK_OWN;
 	(own ? program->own : program->around)[0] = start;
 	(own ? program->own : program->around)[1] = start + bytes;
 	program->ready |= own;
@@ -214,62 +171,84 @@ static bool mark_take(struct image_made *program, const struct line *line)
 
 /* A call that a signal interrupted, and that the kernel makes again where it
  * stood, is one call; the instruction before it isn't run again. */
-static bool is_again(struct thread *thread, const struct line *line)
+static bool is_again(struct thread *thread, const struct count_call *call)
 {
-	bool again = thread->again_nr == line->nr &&
-		     thread->again_ip == line->ip && !line->resumed;
+	bool again = thread->again_nr == (long)call->nr &&
+		     thread->again_ip == call->ip;
 
-	if (again || (line->nr == NR_SIGRETURN && line->result &&
-		      strstr(line->result, "EINTR")))
+	if (again)
 		thread->again_nr = -1;
-	if (line->result && strncmp(line->result, "? ERESTART", 10) == 0 &&
-	    !strstr(line->result, "RESTARTBLOCK")) {
-		thread->again_nr = line->nr;
-		thread->again_ip = line->ip;
-	}
 	return again;
 }
 
-static int line_count(struct count *count, const struct line *line)
+int count_call(struct count *count, const struct count_call *call)
 {
-	struct thread *thread = thread_find(count, line->pid);
-	struct image_made *program;
-	bool again;
+	struct thread *thread = thread_of(count, call->pid);
+	struct image_made *program = thread ? program_of(count, thread) : NULL;
 
-	if (!thread)
-		thread = thread_add(count, line->pid);
-	program = thread ? program_of(count, thread) : NULL;
 	if (!program)
 		return -ENOMEM;
-	memcpy(count->to->names[line->nr], line->name, sizeof(line->name));
-	again = is_again(thread, line);
-	if (!line->resumed && !again && line->nr != NR_RESTART &&
-	    !mark_take(program, line) && !is_ours(program, line))
-		(program->ready ? count->to->made : program->made)[line->nr]++;
-	if (!line->resumed &&
-	    (line->nr == NR_EXECVE || line->nr == NR_EXECVEAT) &&
-	    (line->unfinished || (line->result && *line->result == '0'))) {
-		/* From here on ld.so of the new program runs; a failed exec
-		 * says so in its second half, and we go back below. */
-		struct image_made *next = program_add(count);
-
-		if (!next)
-			return -ENOMEM;
-		next->exe = exe_name(line->args);
-		thread->before = program;
-		thread->program = next;
-	} else if (line->resumed && thread->before && line->result &&
-		   *line->result == '-' &&
-		   (line->nr == NR_EXECVE || line->nr == NR_EXECVEAT)) {
-		thread->program = thread->before;
-	}
+	/* restart_syscall(2) is the kernel's own: nobody calls it. */
+	if (is_again(thread, call) || call->nr == SYS_restart_syscall ||
+	    mark_take(program, call) || is_ours(program, call))
+		return 0;
+	(program->ready ? count->to->made : program->made)[call->nr]++;
 	return 0;
+}
+
+int count_exec(struct count *count, int pid, char *exe)
+{
+	struct thread *thread = thread_of(count, pid);
+	struct image_made *next = thread ? program_add(count) : NULL;
+
+	if (!next || !exe) {
+		free(exe);
+		return -ENOMEM;
+	}
+	next->exe = exe;
+	thread->before = thread->program;
+	thread->program = next;
+	thread->again_nr = -1;
+	return 0;
+}
+
+void count_exec_failed(struct count *count, int pid)
+{
+	struct thread *thread = thread_find(count, pid);
+
+	if (thread && thread->before)
+		thread->program = thread->before;
+}
+
+void count_interrupted(struct count *count, int pid, unsigned nr, uint64_t ip)
+{
+	struct thread *thread = thread_find(count, pid);
+
+	if (!thread)
+		return;
+	thread->again_nr = nr;
+	thread->again_ip = ip;
+}
+
+void count_sigreturn(struct count *count, int pid, bool says_eintr)
+{
+	struct thread *thread = thread_find(count, pid);
+
+	if (thread && says_eintr)
+		thread->again_nr = -1;
+}
+
+void count_ended(struct count *count, int pid)
+{
+	struct thread *thread = thread_find(count, pid);
+
+	if (thread)
+		*thread = count->threads[--count->threads_count];
 }
 
 /* What was made in programs that we never got ready in was missed. */
 static int strangers_add(struct count *count)
 {
-	/* The first is strace's own child, before it becomes the command. */
 	for (size_t i = 1; i < count->programs_count; i++) {
 		struct image_made *program = count->programs[i];
 		uint64_t calls = 0;
@@ -289,39 +268,16 @@ static int strangers_add(struct count *count)
 	return 0;
 }
 
-int coverage_read(FILE *log, struct coverage_made *ret_made)
+int count_close(struct count *count)
 {
-	struct coverage_made made = { 0 };
-	struct count count = { .to = &made };
-	char *text = NULL;
-	size_t room = 0;
-	int error = parents_read(&count, log);
+	int error = count->programs_count > 1 ? strangers_add(count) : -EBADMSG;
 
-	while (!error && getline(&text, &room, log) > 0) {
-		struct line line;
-
-		if (line_parse(text, &line))
-			error = line_count(&count, &line);
+	for (size_t i = 0; i < count->programs_count; i++) {
+		free(count->programs[i]->exe);
+		free(count->programs[i]);
 	}
-	free(text);
-	if (!error)
-		error = count.programs_count > 1 ? strangers_add(&count)
-						 : -EBADMSG;
-	for (size_t i = 0; i < count.programs_count; i++) {
-		free(count.programs[i]->exe);
-		free(count.programs[i]);
-	}
-	free(count.programs);
-	free(count.threads);
-	if (error)
-		coverage_clear(&made);
-	else
-		*ret_made = made;
+	free(count->programs);
+	free(count->threads);
+	free(count);
 	return error;
-}
-
-void coverage_clear(struct coverage_made *made)
-{
-	words_clear(&made->strangers);
-	*made = (struct coverage_made){ 0 };
 }
