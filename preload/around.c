@@ -37,14 +37,14 @@ bool around_is_cancelled(const struct site_regs *regs)
 long around_call(const struct site_regs *regs)
 {
 	const struct site_stub *stub = regs->stub;
+	long nr = (long)site_nr(regs), arg[6];
 	funnel_function *funnel;
 
+	for (unsigned i = 0; i < 6; i++)
+		arg[i] = (long)*site_arg(regs, i + 1);
 	if (!stub->cancel_by_pc)
-		return sys6((long)regs->rax, (long)regs->rdi, (long)regs->rsi,
-			    (long)regs->rdx, (long)regs->r10, (long)regs->r8,
-			    (long)regs->r9);
+		return sys6(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	funnel = (funnel_function *)(uintptr_t)stub->syscall;
-	return funnel(cancel_flags(regs), (long)regs->rax, (long)regs->rdi,
-		      (long)regs->rsi, (long)regs->rdx, (long)regs->r10,
-		      (long)regs->r8, (long)regs->r9);
+	return funnel(cancel_flags(regs), nr, arg[0], arg[1], arg[2], arg[3],
+		      arg[4], arg[5]);
 }

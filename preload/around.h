@@ -13,8 +13,7 @@
 
 #include "preload/door.h"
 
-/* around_call - make the call that regs describe, as bent by the hook: number
- * in rax, arguments in rdi, rsi, rdx, r10, r8, r9.
+/* around_call - make the call that regs describe, as bent by the hook.
  * Returns what the kernel returned, a result or -errno; -EINTR must go back
  * to the target as it is, for that is how a libc learns that it must look at
  * a cancellation.  regs is not changed.

@@ -100,8 +100,7 @@ static void exe_look(void)
 	long n = -1;
 
 	if (buf)
-		n = sys3(SYS_readlink, (long)"/proc/self/exe", (long)buf,
-			 GUEST_PATH_MAX - 1);
+		n = sys_readlink("/proc/self/exe", buf, GUEST_PATH_MAX - 1);
 	if (n > 0) {
 		buf[n] = '\0';
 		for (const char *p = buf; *p; p++) {

@@ -17,42 +17,26 @@
 #include "core/call.h"
 #include "core/shared.h"
 #include "core/sites.h"
+#include "preload/arch.h"
 
-#define HIDDEN __attribute__((visibility("hidden")))
-#define EXPORT __attribute__((visibility("default")))
-#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define HIDDEN	    __attribute__((visibility("hidden")))
+#define EXPORT	    __attribute__((visibility("default")))
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* The target's registers at a patched `syscall`, as site_amd64.S pushes them
- * (lowest address first).  rax is the kernel number on entry, the result on
- * return when site_hook() answers SITE_RETURN. */
-struct site_regs {
-	uint64_t r15, r14, r13, r12, rbx, rbp, r9, r8, r10, rdx, rsi, rdi, rax;
-	const struct site_stub *stub;
-	uint64_t rip; /* address of the original `syscall`, for unwinders */
-};
-
-#define SITE_RED_ZONE 128 /* left untouched below the target's rsp */
-
-/* site_regs_sp - the target's rsp at the patched `syscall`. */
-static inline uint64_t site_regs_sp(const struct site_regs *regs)
-{
-	return (uint64_t)(regs + 1) + SITE_RED_ZONE;
-}
 
 /* What a stub knows of its site; written by sites.c, then read-only. */
 struct site_stub {
-	uint64_t proceed; /* where to go on to make the call in place */
-	uint64_t result; /* where to go on with rax as the result */
-	uint64_t syscall; /* the original instruction; the funnel's start */
-	int32_t nr; /* -1: in rax */
+	uint64_t proceed;  /* where to go on to make the call in place */
+	uint64_t result;   /* where to go on with a result */
+	uint64_t syscall;  /* the original instruction; the funnel's start */
+	int32_t nr;	   /* -1: in the register */
 	bool cancel_by_pc; /* glibc >= 2.41: cancellation looks at the PC */
 	uint8_t pad[3];
 };
 
 enum site_answer { SITE_PROCEED = 0, SITE_RETURN = 1 };
 
-/* hook.c - called by site_amd64.S with everything saved, stack aligned. */
+/* hook.c - called by site_X.S with everything saved, stack aligned. */
 HIDDEN long site_hook(struct site_regs *regs);
 
 /* boot.c - set once in the first constructor (or by the first malloc), before
@@ -69,7 +53,7 @@ HIDDEN extern struct process *guest_process; /* our slot; NULL: none left */
 HIDDEN void sites_patch(const char *sites_dir, struct process *process);
 
 /* stack.c - the call stack at a point, as a number in the shared stack table.
- * pc, sp, bp: where the walk begins (at a site: regs->rip and the registers
+ * pc, sp, bp: where the walk begins (at a site: regs->pc and the registers
  * there).  Lock-free, malloc-free, signal-safe; 0 when it can't be had. */
 HIDDEN uint32_t stack_number(uint64_t pc, uint64_t sp, uint64_t bp);
 /* stack_has_frame - does any frame's function or module match the glob?

@@ -156,7 +156,7 @@ static char *exec_map(size_t bytes)
 static char *const *environ_repair(char *const *env)
 {
 	const char *library = guest_shared->library;
-	bool is_there = sys3(SYS_access, (long)library, R_OK, 0) == 0;
+	bool is_there = sys_access(library, R_OK) == 0;
 	struct look look;
 	size_t bytes, to = 0;
 	char **copy, *text;
@@ -164,7 +164,7 @@ static char *const *environ_repair(char *const *env)
 	environ_look(env, &look);
 	/* A run inside of ours starts its target: that belongs to it alone. */
 	if (look.shared && !same(look.shared, guest_shared_path) &&
-	    sys3(SYS_access, (long)look.shared, R_OK, 0) == 0)
+	    sys_access(look.shared, R_OK) == 0)
 		return env;
 	if (preload_has(look.preload, library) == is_there &&
 	    (!is_there ||
@@ -195,15 +195,16 @@ static char *const *environ_repair(char *const *env)
 
 static long exec_make(const struct site_regs *regs)
 {
-	return sys6((long)regs->rax, (long)regs->rdi, (long)regs->rsi,
-		    (long)regs->rdx, (long)regs->r10, (long)regs->r8,
-		    (long)regs->r9);
+	return sys6((long)site_nr(regs), (long)*site_arg(regs, 1),
+		    (long)*site_arg(regs, 2), (long)*site_arg(regs, 3),
+		    (long)*site_arg(regs, 4), (long)*site_arg(regs, 5),
+		    (long)*site_arg(regs, 6));
 }
 
 long exec_call(struct site_regs *regs)
 {
-	bool is_at = regs->rax == SYS_execveat;
-	uint64_t *env = is_at ? &regs->r10 : &regs->rdx;
+	bool is_at = site_nr(regs) == SYS_execveat;
+	uint64_t *env = site_arg(regs, is_at ? 4 : 3);
 	uint64_t was = *env;
 	struct process *process = NULL;
 	long ret;

@@ -160,9 +160,8 @@ HIDDEN void quick_fill(void); /* after guest_exe_rules are known */
 
 static inline void count_call(_Atomic uint64_t *count)
 {
-	/* One instruction is atomic enough against our own handlers. */
 	if (__libc_single_threaded)
-		__asm__ volatile("incq %0" : "+m"(*(uint64_t *)count));
+		arch_count((uint64_t *)count);
 	else
 		BUMP(*count);
 }

@@ -11,20 +11,9 @@
 #include "preload/guest.h"
 #include "preload/late.h"
 
-/* Where a system call's n-th argument is kept; n is 1-based. */
-static const uint8_t arg_offsets[] = {
-	0,
-	offsetof(struct site_regs, rdi),
-	offsetof(struct site_regs, rsi),
-	offsetof(struct site_regs, rdx),
-	offsetof(struct site_regs, r10),
-	offsetof(struct site_regs, r8),
-	offsetof(struct site_regs, r9),
-};
-
 uint64_t *flight_reg(const struct flight *flight, unsigned n)
 {
-	return (uint64_t *)((char *)flight->regs + arg_offsets[n]);
+	return site_arg(flight->regs, n);
 }
 
 uint64_t flight_arg(const struct flight *flight, unsigned n)
@@ -171,13 +160,13 @@ static void message_empty(const struct call *call)
 static void sleep_remains(const struct flight *flight)
 {
 	const struct site_regs *regs = flight->regs;
-	bool is_old = regs->rax == SYS_nanosleep;
-	uint64_t want = is_old ? regs->rdi : regs->rdx;
-	uint64_t left = is_old ? regs->rsi : regs->r10;
+	bool is_old = site_nr(regs) == SYS_nanosleep;
+	uint64_t want = *site_arg(regs, is_old ? 1 : 3);
+	uint64_t left = *site_arg(regs, is_old ? 2 : 4);
 	struct timespec time;
 
 	if (flight->call.id != CALL_nanosleep || !left ||
-	    (!is_old && regs->rsi & TIMER_ABSTIME))
+	    (!is_old && *site_arg(regs, 2) & TIMER_ABSTIME))
 		return;
 	if (scratch_copy(&time, (const void *)want, sizeof(time)) ==
 	    sizeof(time))
@@ -201,7 +190,7 @@ static long site_act(struct flight *flight)
 
 	if (ret < 0) {
 		sleep_remains(flight);
-		regs->rax = (uint64_t)ret;
+		site_return(regs, ret);
 		return SITE_RETURN;
 	}
 	if (call->skip && !releases) {
@@ -209,7 +198,7 @@ static long site_act(struct flight *flight)
 			message_empty(call);
 		sleep_remains(flight);
 		act_after(flight);
-		regs->rax = (uint64_t)site_result(flight, 0);
+		site_return(regs, site_result(flight, 0));
 		return SITE_RETURN;
 	}
 	needs_after =
@@ -231,7 +220,7 @@ static long site_act(struct flight *flight)
 	act_after(flight);
 	if (!is_error(ret))
 		ret = site_result(flight, ret);
-	regs->rax = (uint64_t)ret;
+	site_return(regs, ret);
 	return SITE_RETURN;
 }
 
@@ -241,12 +230,14 @@ long site_hook(struct site_regs *regs)
 	struct flight flight;
 	bool acts = false;
 	unsigned id;
+	uint64_t nr = site_nr(regs);
+	long ret;
 
-	if (regs->rax >= CALL_NR_MAX)
+	if (nr >= CALL_NR_MAX)
 		return SITE_PROCEED;
-	if (UNLIKELY(guest_state->armed_nr[regs->rax] == NR_COUNTED))
-		BUMP(guest_state->seen_nr[regs->rax]);
-	row = &call_kernel_table[regs->rax];
+	if (UNLIKELY(guest_state->armed_nr[nr] == NR_COUNTED))
+		BUMP(guest_state->seen_nr[nr]);
+	row = &call_kernel_table[nr];
 	id = row->id;
 	flight.row = row;
 	flight.regs = regs;
@@ -266,15 +257,16 @@ long site_hook(struct site_regs *regs)
 	if (acts && site_act(&flight) != SITE_PROCEED)
 		return SITE_RETURN;
 	if (late_is_due(regs))
-		regs->rax = (uint64_t)late_map(regs);
+		ret = late_map(regs);
 	else if (!acts && flight.weighs)
-		regs->rax = (uint64_t)around_call(regs);
+		ret = around_call(regs);
 	else if (!acts && id == CALL_execve)
-		regs->rax = (uint64_t)exec_call(regs);
+		ret = exec_call(regs);
 	else
 		return SITE_PROCEED;
 	if (!acts && flight.weighs)
-		rules_weigh(&flight, (long)regs->rax);
+		rules_weigh(&flight, ret);
+	site_return(regs, ret);
 	return SITE_RETURN;
 }
 

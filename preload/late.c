@@ -85,8 +85,8 @@ static void entry_fill(struct shared_late *entry, const struct module *m,
 			n++;
 		}
 	} else {
-		long r = sys3(SYS_readlink, (long)"/proc/self/exe",
-			      (long)entry->path, sizeof(entry->path) - 1);
+		long r = sys_readlink("/proc/self/exe", entry->path,
+				      sizeof(entry->path) - 1);
 
 		n = r > 0 ? (size_t)r : 0;
 	}
@@ -272,8 +272,7 @@ static bool name_read(int fd)
 	for (unsigned i = digits; i-- > 0; fd /= 10)
 		link[n + i] = (char)('0' + fd % 10);
 	link[n + digits] = '\0';
-	r = sys3(SYS_readlink, (long)link, (long)seen.name,
-		 sizeof(seen.name) - 1);
+	r = sys_readlink(link, seen.name, sizeof(seen.name) - 1);
 	seen.name[r > 0 ? r : 0] = '\0';
 	return r > 0;
 }
@@ -350,9 +349,9 @@ static void late_patch(int fd, uint64_t at, uint64_t bytes, uint64_t offset)
 
 bool late_is_due(const struct site_regs *regs)
 {
-	return regs->rax == SYS_mmap && regs->rdx & PROT_EXEC &&
-	       !(regs->r10 & MAP_ANONYMOUS) && (int)regs->r8 >= 0 &&
-	       guest_process && guest_shared &&
+	return site_nr(regs) == SYS_mmap && *site_arg(regs, 3) & PROT_EXEC &&
+	       !(*site_arg(regs, 4) & MAP_ANONYMOUS) &&
+	       (int)*site_arg(regs, 5) >= 0 && guest_process && guest_shared &&
 	       atomic_load_explicit(&guest_process->sites,
 				    memory_order_relaxed) == SITES_PATCHED;
 }
@@ -367,7 +366,8 @@ long late_map(const struct site_regs *regs)
 		missed();
 		return at;
 	}
-	late_patch((int)regs->r8, (uint64_t)at, regs->rsi, regs->r9);
+	late_patch((int)*site_arg(regs, 5), (uint64_t)at, *site_arg(regs, 2),
+		   *site_arg(regs, 6));
 	atomic_store(&lock_pid, 0);
 	return at;
 }

@@ -4,12 +4,7 @@
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
-	void *d = to;
-
-	__asm__ volatile("rep movsb"
-			 : "+D"(d), "+S"(from), "+c"(n)
-			 :
-			 : "memory");
+	arch_copy(to, from, n);
 	return to;
 }
 
@@ -29,9 +24,7 @@ void *memmove(void *to, const void *from, size_t n)
 
 void *memset(void *to, int c, size_t n)
 {
-	void *d = to;
-
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	arch_fill(to, c, n);
 	return to;
 }
 

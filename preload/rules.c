@@ -62,9 +62,9 @@ static void event_fill(const struct flight *flight,
 	if (atomic_exchange(&first_event_of, guest_process->born_ns) !=
 	    guest_process->born_ns)
 		event.flags |= EVENT_CHILD;
-	event.stack =
-		regs ? stack_number(regs->rip, site_regs_sp(regs), regs->rbp)
-		     : stack_number_here();
+	event.stack = regs ? stack_number(regs->pc, site_regs_sp(regs),
+					  site_regs_bp(regs))
+			   : stack_number_here();
 	*ret_event = event;
 }
 

@@ -44,8 +44,8 @@ static bool frame_holds(const struct flight *flight, const char *glob)
 	const struct site_regs *regs = flight->regs;
 
 	if (regs)
-		return stack_has_frame(regs->rip, site_regs_sp(regs), regs->rbp,
-				       glob);
+		return stack_has_frame(regs->pc, site_regs_sp(regs),
+				       site_regs_bp(regs), glob);
 	return stack_has_frame_here(glob);
 }
 

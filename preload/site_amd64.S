@@ -21,7 +21,7 @@
 
 #define CALL_NR_MAX  512 /* core/call.h */
 #define RED_ZONE     128
-#define SYSCALL_SLOT (-RED_ZONE - 8) /* of regs->rip, from the CFA */
+#define SYSCALL_SLOT (-RED_ZONE - 8) /* of regs->pc, from the CFA */
 
 /* Return address: at 16(%r11), as long as it isn't on the stack.
  * DW_CFA_expression, column 16, 2 bytes: DW_OP_breg11 16. */

@@ -41,7 +41,7 @@ static bool is_patched(const struct site *site)
 
 long site_enter(struct site_regs *regs)
 {
-	if (site_is_skipped((int)regs->rax))
+	if (site_is_skipped((int)site_nr(regs)))
 		return SITE_PROCEED;
 	return site_hook(regs);
 }
@@ -105,8 +105,7 @@ bool plan_path(const char *dir, const uint8_t *id, uint32_t id_bytes,
 /* Map a plan read-only and check it; false: there is none to be had. */
 bool plan_map(struct module *m, const char *path)
 {
-	long fd = sys3(SYS_open, (long)path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW,
-		       0);
+	long fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	long bytes, map;
 
 	if (fd < 0)
@@ -253,7 +252,7 @@ static void module_write_stubs(const struct module *m, uint8_t *scratch)
 
 static long memory_open(void)
 {
-	return sys3(SYS_open, (long)"/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
+	return sys_open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 }
 
 /* Is every byte of the text within a 32-bit jump of these pages, and back? */
@@ -392,7 +391,7 @@ static bool module_remap_text(const struct module *m, uint64_t start,
 			      uint64_t bytes)
 {
 	const char *name = *m->name ? m->name : "/proc/self/exe";
-	long fd = sys3(SYS_open, (long)name, O_RDONLY | O_CLOEXEC, 0);
+	long fd = sys_open(name, O_RDONLY | O_CLOEXEC);
 	long r;
 
 	if (fd < 0)

@@ -22,7 +22,7 @@
 /* stack_number_here, stack_has_frame_here - as in door.h, for the caller's
  * caller and up: the walk begins in this library, whose own frames are always
  * left out, so it may be called at any depth behind an exported symbol.
- * Not from a site's stub, which has no unwind table: there regs->rip counts. */
+ * Not from a site's stub, which has no unwind table: there regs->pc counts. */
 HIDDEN uint32_t stack_number_here(void);
 HIDDEN bool stack_has_frame_here(const char *glob);
 

@@ -25,8 +25,7 @@ struct headers {
 
 static __attribute__((constructor)) void exe_path_remember(void)
 {
-	sys3(SYS_readlink, (long)"/proc/self/exe", (long)exe_path,
-	     sizeof exe_path - 1);
+	sys_readlink("/proc/self/exe", exe_path, sizeof exe_path - 1);
 }
 
 /* The program itself may have holes between its segments, and then lo isn't

@@ -48,24 +48,28 @@ static bool is_blocking(int nr)
 
 long site_hook(struct site_regs *regs)
 {
-	if (regs->rax < CALL_NR_MAX)
-		atomic_fetch_add(&counts->by_nr[regs->rax], 1);
-	if (fail && regs->rax == SYS_write) {
-		regs->rax = (uint64_t)-ENOSPC;
+	uint64_t nr = site_nr(regs);
+
+	if (nr < CALL_NR_MAX)
+		atomic_fetch_add(&counts->by_nr[nr], 1);
+	if (fail && nr == SYS_write) {
+		site_return(regs, -ENOSPC);
 		return SITE_RETURN;
 	}
-	if (delay && is_blocking((int)regs->rax)) {
+	if (delay && is_blocking((int)nr)) {
 		const struct timespec ts = { .tv_nsec = 300000000 };
 
 		sys3(SYS_nanosleep, (long)&ts, 0, 0);
 	}
 	if (naive)
-		regs->rax = (uint64_t)sys6((long)regs->rax, (long)regs->rdi,
-					   (long)regs->rsi, (long)regs->rdx,
-					   (long)regs->r10, (long)regs->r8,
-					   (long)regs->r9);
+		site_return(regs, sys6((long)nr, (long)*site_arg(regs, 1),
+				       (long)*site_arg(regs, 2),
+				       (long)*site_arg(regs, 3),
+				       (long)*site_arg(regs, 4),
+				       (long)*site_arg(regs, 5),
+				       (long)*site_arg(regs, 6)));
 	else if (around)
-		regs->rax = (uint64_t)around_call(regs);
+		site_return(regs, around_call(regs));
 	else
 		return SITE_PROCEED;
 	return SITE_RETURN;
