@@ -45,12 +45,19 @@ $(BUILD)/syscall_names.def: Makefile
 	@printf '#include <asm/unistd.h>\n' | $(CC) -E -dM - | sed -n \
 		's/^#define __NR_\([a-z0-9_]*\) \([0-9][0-9]*\)$$/SYSCALL_NAME(\1, \2)/p' | sort > $@
 
-$(BUILD)/obj/%.c.o: %.c Makefile | $(BUILD)/faults.def $(BUILD)/syscall_names.def
+# A row of calls.def whose number this machine's kernel doesn't have is void.
+$(BUILD)/kernel.h: core/calls.def Makefile
+	@mkdir -p $(@D)
+	@sed -nE 's/^KERNEL(_IF)?\([a-z0-9_]+, ([a-z0-9_]+).*/\2/p' $< | sort -u | awk '{ \
+		print "#ifdef SYS_" $$1 "\n#define NR_" $$1 " SYS_" $$1 \
+		"\n#else\n#define NR_" $$1 " CALL_NR_MAX\n#endif" }' > $@
+
+$(BUILD)/obj/%.c.o: %.c Makefile | $(BUILD)/faults.def $(BUILD)/kernel.h $(BUILD)/syscall_names.def
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/pic/%.c.o: %.c Makefile | $(BUILD)/faults.def
+$(BUILD)/pic/%.c.o: %.c Makefile | $(BUILD)/faults.def $(BUILD)/kernel.h
 	@mkdir -p $(@D)
 	$(call say,GUEST,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(GUEST) -MMD -MP -c $< -o $@
@@ -157,7 +164,7 @@ fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
 fuzz: $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_src)) ## libFuzzer with ASan, FUZZ_SECONDS each
 	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $^
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(core_src) $(faults_src) $(scenarios_src) $(BUILD)/faults.def
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(core_src) $(faults_src) $(scenarios_src) $(BUILD)/faults.def $(BUILD)/kernel.h
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

@@ -6,6 +6,8 @@
 #include <netdb.h>
 #include <sys/syscall.h>
 
+#include "kernel.h" /* made from calls.def: NR_name */
+
 /* The words that a row's flags are written in. */
 enum {
 	BLOCKS = CALL_BLOCKS,
@@ -66,21 +68,22 @@ const struct call_info call_table[CALL_COUNT] = {
 #undef SYMBOL
 };
 
-const struct call_kernel call_kernel_table[CALL_NR_MAX] = {
-	[0 ... CALL_NR_MAX - 1] = { .id = CALL_NONE, .other_id = CALL_NONE },
+/* What this machine's kernel doesn't have falls into the last one. */
+const struct call_kernel call_kernel_table[CALL_NR_MAX + 1] = {
+	[0 ... CALL_NR_MAX] = { .id = CALL_NONE, .other_id = CALL_NONE },
 #define KERNEL_IF(...)
 #define SYMBOL(...)
 #define KERNEL(call, nr, ...)                                                  \
-	[SYS_##nr] = { .id = CALL_##call,                                      \
-		       .other_id = CALL_NONE,                                  \
-		       .view = { __VA_ARGS__ } },
+	[NR_##nr] = { .id = CALL_##call,                                       \
+		      .other_id = CALL_NONE,                                   \
+		      .view = { __VA_ARGS__ } },
 #include "core/calls.def"
 #undef KERNEL
 #undef KERNEL_IF
 #define KERNEL(...)
 #define KERNEL_IF(call, nr, arg, mask)                                         \
-	[SYS_##nr].other_id = CALL_##call, [SYS_##nr].other_arg = arg,         \
-	[SYS_##nr].other_mask = mask,
+	[NR_##nr].other_id = CALL_##call, [NR_##nr].other_arg = arg,           \
+	[NR_##nr].other_mask = mask,
 #include "core/calls.def"
 #undef KERNEL_IF
 #undef ALIAS

@@ -48,13 +48,13 @@ enum call_fails {
 	FAILS_null,
 	FAILS_mapfail,
 	FAILS_error, /* returns the errno itself: posix_memalign(3) */
-	FAILS_gai, /* returns an EAI_ code: getaddrinfo(3) */
+	FAILS_gai,   /* returns an EAI_ code: getaddrinfo(3) */
 };
 
 enum call_flags {
-	CALL_BLOCKS = 1 << 0, /* may sleep in the kernel; EINTR is life */
-	CALL_MOVES_IN = 1 << 1, /* bytes to the target; may be short */
-	CALL_MOVES_OUT = 1 << 2, /* bytes from the target; may be short */
+	CALL_BLOCKS = 1 << 0,	   /* may sleep in the kernel; EINTR is life */
+	CALL_MOVES_IN = 1 << 1,	   /* bytes to the target; may be short */
+	CALL_MOVES_OUT = 1 << 2,   /* bytes from the target; may be short */
 	CALL_MOVES_WHOLE = 1 << 3, /* records; never cut by us */
 	CALL_CREATES_FD = 1 << 4,
 	CALL_RELEASES_FD = 1 << 5, /* even when it fails: close(2), NOTES */
@@ -106,7 +106,8 @@ struct call_kernel {
 	uint64_t other_mask;
 };
 
-extern const struct call_kernel call_kernel_table[CALL_NR_MAX];
+/* By number; the one past CALL_NR_MAX is nobody's. */
+extern const struct call_kernel call_kernel_table[CALL_NR_MAX + 1];
 
 /* call_find - id of a name or an alias of length n; CALL_NONE if unknown. */
 unsigned call_find(const char *name, size_t n);
@@ -127,8 +128,8 @@ int error_find(const char *name, size_t n); /* 0 if unknown */
 
 /* One call in flight. */
 struct call {
-	uint16_t id; /* enum call_id */
-	bool at_site; /* came by the site door: result is -errno */
+	uint16_t id;	  /* enum call_id */
+	bool at_site;	  /* came by the site door: result is -errno */
 	bool nonblocking; /* O_NONBLOCK or MSG_DONTWAIT, if it was asked for */
 
 	/* What it is about; a door fills what the row's view names. */
@@ -138,7 +139,7 @@ struct call {
 	struct iovec *iov;
 	struct msghdr *msg;
 	const struct sockaddr *addr;
-	size_t len; /* bytes asked for, over all of iov or msg */
+	size_t len;  /* bytes asked for, over all of iov or msg */
 	size_t size; /* bytes to allocate, to map, or the new length */
 	unsigned iovcnt, addrlen, flags, msgflags;
 
@@ -147,14 +148,14 @@ struct call {
 	 * corruption, kill or exit (if after), the result. */
 	uint64_t delay_ns;
 	bool hang;
-	bool skip; /* the call is not executed */
-	bool after; /* error, kill, exit come after the call was made */
+	bool skip;	 /* the call is not executed */
+	bool after;	 /* error, kill, exit come after the call was made */
 	bool has_result; /* result counts; error 0 */
-	int error; /* errno or EAI_ code to report; 0: none */
+	int error;	 /* errno or EAI_ code to report; 0: none */
 	int kill_signal; /* 0: none */
 	int exit_status; /* -1: none */
 	int64_t result;
-	size_t len_max; /* short: at most so many bytes; 0: no limit */
+	size_t len_max;	       /* short: at most so many bytes; 0: no limit */
 	uint32_t corrupt_bits; /* bits to flip in what was moved; 0: none */
 	uint64_t corrupt_seed;
 };
