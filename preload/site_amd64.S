@@ -268,36 +268,6 @@ site_slow:
 	.cfi_endproc
 	.size	site_slow, .-site_slow
 
-/* ---- SITE_AROUND: `syscall` was displaced, make it here ------------------ */
-	.globl	site_around
-	.hidden	site_around
-	.type	site_around, @function
-	.p2align 4
-site_around:
-	.cfi_startproc
-	.cfi_signal_frame
-	.cfi_def_cfa %rsp, 0
-	CFI_RETURN_IN_STUB
-	lea	-RED_ZONE(%rsp), %rsp
-	.cfi_def_cfa_offset RED_ZONE
-	pushq	STUB_SYSCALL(%r11)
-	.cfi_adjust_cfa_offset 8
-	.cfi_offset 16, SYSCALL_SLOT
-	push	%r11
-	.cfi_adjust_cfa_offset 8
-	syscall
-	pop	%r11
-	.cfi_adjust_cfa_offset -8
-	CFI_RETURN_IN_STUB
-	lea	RED_ZONE+8(%rsp), %rsp
-	.cfi_def_cfa_offset 0
-	jmp	*STUB_RESULT(%r11)
-	.cfi_endproc
-	.size	site_around, .-site_around
-	.globl	site_around_end
-	.hidden	site_around_end
-site_around_end:
-
 /* ---- SITE_FUNNEL: glibc >= 2.41, musl ------------------------------------
  * The stub was called in place of the funnel, whose C arguments are: a
  * pointer to the thread's cancel flags, the number, six arguments (two on the
@@ -361,6 +331,35 @@ site_funnel_result:
 	.cfi_endproc
 	.size	site_funnel_result, .-site_funnel_result
 
+/* ---- SITE_AROUND: `syscall` was displaced, make it here ------------------
+ * For stubs of which unwinders know nothing; those of the pool below make it
+ * themselves.  From here to site_around_end all calls are the target's. */
+	.globl	site_around
+	.hidden	site_around
+	.type	site_around, @function
+	.p2align 4
+site_around:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_def_cfa %rsp, 0
+	CFI_RETURN_IN_STUB
+	lea	-RED_ZONE(%rsp), %rsp
+	.cfi_def_cfa_offset RED_ZONE
+	pushq	STUB_SYSCALL(%r11)
+	.cfi_adjust_cfa_offset 8
+	.cfi_offset 16, SYSCALL_SLOT
+	push	%r11
+	.cfi_adjust_cfa_offset 8
+	syscall
+	pop	%r11
+	.cfi_adjust_cfa_offset -8
+	CFI_RETURN_IN_STUB
+	lea	RED_ZONE+8(%rsp), %rsp
+	.cfi_def_cfa_offset 0
+	jmp	*STUB_RESULT(%r11)
+	.cfi_endproc
+	.size	site_around, .-site_around
+
 /* ---- where stubs stand ---------------------------------------------------
  * Slots of SLOT_BYTES on pages of their own, filled by sites.c, so that
  * unwinders have a table for them: as above, the return address is in the
@@ -380,6 +379,9 @@ site_pool:
 	.skip	SITE_POOL_BYTES, 0xcc
 	.cfi_endproc
 	.size	site_pool, .-site_pool
+	.globl	site_around_end
+	.hidden	site_around_end
+site_around_end:
 	.p2align 12
 
 	.section .note.GNU-stack, "", @progbits

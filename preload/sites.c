@@ -240,13 +240,15 @@ static long region_find(const struct module *m, uint64_t bytes, int prot)
 /* Write a module's stubs into scratch, for when they stand at m->region. */
 static void module_write_stubs(const struct module *m, uint8_t *scratch)
 {
+	uint64_t in_pool = (uint64_t)m->region - (uint64_t)site_pool;
+	bool is_pool = in_pool < SITE_POOL_BYTES;
 	uint8_t *at = scratch;
 
 	for (uint32_t i = 0; i < m->plan->count; i++)
 		if (is_patched(&m->sites[i]))
 			at = stub_write(at,
 					(uint64_t)m->region - (uint64_t)scratch,
-					&m->sites[i], m->base,
+					is_pool, &m->sites[i], m->base,
 					(uint64_t)guest_state->armed_nr);
 }
 

@@ -1,8 +1,8 @@
 /* sites_stub.c - write the stubs, x86-64.
  *
  * BEFORE   displaced instructions; armed? slow way : jump to `syscall`
- * AROUND   armed? slow way : site_around, which makes the call;
- *          then the displaced instructions, and back
+ * AROUND   armed? slow way : `syscall`, where unwinders know the stub, else
+ *          site_around, which makes it; the displaced instructions, and back
  * FUNNEL   armed? slow way by site_funnel : jump to the funnel
  *
  * Scratch registers are those that nobody can count on there: rcx and r11 at
@@ -112,8 +112,8 @@ static void fill_distance(uint8_t *at, const uint8_t *to)
 		((volatile uint8_t *)at)[i] = (uint8_t)(distance >> (8 * i));
 }
 
-uint8_t *stub_write(uint8_t *at, uint64_t delta, const struct site *site,
-		    uint64_t base, uint64_t armed)
+uint8_t *stub_write(uint8_t *at, uint64_t delta, bool is_known,
+		    const struct site *site, uint64_t base, uint64_t armed)
 {
 	struct site_stub *stub = (struct site_stub *)at;
 	struct writer w = { at + sizeof(*stub), delta };
@@ -131,8 +131,13 @@ uint8_t *stub_write(uint8_t *at, uint64_t delta, const struct site *site,
 		put_jump(&w, stub->proceed);
 	} else if (site->kind == SITE_AROUND) {
 		slow = put_check(&w, site, armed);
-		put_jump_far(&w, stub, site_around, false);
-		stub->proceed = (uint64_t)site_around;
+		stub->proceed = (uint64_t)w.at + delta;
+		if (is_known) {
+			PUT(&w, "\x0f\x05");
+		} else {
+			put_jump_far(&w, stub, site_around, false);
+			stub->proceed = (uint64_t)site_around;
+		}
 		stub->result = (uint64_t)w.at + delta;
 		put(&w, displaced + 2, site->length - 2u);
 		put_jump(&w, base + site->end);

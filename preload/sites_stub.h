@@ -11,10 +11,12 @@
 
 /* stub_write - write the stub of a site.
  * at: where to write it; delta: how far from there it will stand when it
- * runs; base: the module's load address; armed: the address of armed_nr.
- * Returns the next slot.  Calls nothing of libc. */
-HIDDEN uint8_t *stub_write(uint8_t *at, uint64_t delta, const struct site *site,
-			   uint64_t base, uint64_t armed);
+ * runs; is_known: unwinders have a table for it, so that a thread may block
+ * and be cancelled in it; base: the module's load address; armed: the address
+ * of armed_nr. Returns the next slot.  Calls nothing of libc. */
+HIDDEN uint8_t *stub_write(uint8_t *at, uint64_t delta, bool is_known,
+			   const struct site *site, uint64_t base,
+			   uint64_t armed);
 
 static inline const uint8_t *stub_entry(const uint8_t *stub)
 {
