@@ -96,7 +96,7 @@ $(BUILD)/tests/test_guest_%: tests/unit/test_guest_%.c $(call pic,$(guest_src)) 
 		$(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
 
 # The stack walker is tested as it is built for the guest.
-stack_pic = $(call pic,$(wildcard preload/stack*.c) core/match.c)
+stack_pic = $(call pic,$(wildcard preload/stack*.c) core/match.c core/python.c)
 
 $(BUILD)/tests/test_stack_%: tests/unit/test_stack_%.c $(stack_pic) $(BUILD)/libhouse.a
 	@mkdir -p $(@D)

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "core/plan.h"
+#include "core/python.h"
 
 #define SHARED_ENV "MISHAP_SHARED"
 #define SHARED_MAGIC 0x3144455241485321ull
@@ -24,6 +25,7 @@
 #define SHARED_STACKS_MAX 4096 /* distinct stacks of decisions */
 #define SHARED_FRAMES_MAX 16
 #define SHARED_MODULES_MAX 256
+#define SHARED_CODES_MAX 1024 /* functions of interpreted languages */
 #ifndef SHARED_EVENTS /* a test of laps wants few */
 #define SHARED_EVENTS 131072 /* ring slots; a power of two */
 #endif
@@ -111,10 +113,12 @@ struct process {
 };
 
 /* Distinct stacks of decisions; written once, then read-only. */
+enum frame_language { FRAME_NATIVE, FRAME_PYTHON };
+
 struct shared_frame {
-	uint32_t module; /* in modules[], plus 1; 0: unknown */
-	uint32_t pad;
-	uint64_t offset; /* from the module's load address */
+	uint32_t module; /* in modules[], or codes[], plus 1; 0: unknown */
+	uint32_t language; /* enum frame_language: native ones are modules' */
+	uint64_t offset; /* from the module's load address; else a line */
 };
 
 struct shared_stack {
@@ -124,12 +128,27 @@ struct shared_stack {
 	struct shared_frame frames[SHARED_FRAMES_MAX];
 };
 
+/* What a module does with the code of others; by its exported symbols. */
+enum module_runs { RUNS_ITSELF, RUNS_PYTHON, RUNS_UNKNOWN_PYTHON };
+
 struct shared_module {
 	_Atomic uint64_t key; /* 0: free; hash of build-id or of the name */
 	_Atomic uint32_t ready;
 	uint32_t build_id_bytes;
 	uint8_t build_id[32];
+	uint32_t runs; /* enum module_runs */
+	uint32_t pad;
 	char path[256];
+};
+
+/* A function in a language whose frames are read; too long a text has lost its
+ * beginning. */
+struct shared_code {
+	_Atomic uint64_t key; /* 0: free; hash of file and function */
+	_Atomic uint32_t ready;
+	uint32_t pad;
+	char file[PYTHON_FILE_MAX];
+	char function[PYTHON_FUNCTION_MAX]; /* as qualified there */
 };
 
 /* What armed_nr says of a number: go by, ask the hook, ask it and count. */
@@ -193,6 +212,7 @@ struct state {
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];
+	struct shared_code codes[SHARED_CODES_MAX];
 	struct shared_stack stacks[SHARED_STACKS_MAX];
 	_Alignas(SHARED_PAGE) struct ring ring;
 };

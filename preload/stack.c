@@ -135,6 +135,7 @@ static void rule_get(uint64_t pc, union rule_words *ret)
 struct walk {
 	uint64_t pc, sp, bp, bx;
 	bool bp_lost, bx_lost;
+	uint64_t end;	/* the frame that this lies in ends it */
 	bool own_stack; /* still on the stack where it began */
 	bool ended;
 	unsigned steps;
@@ -280,10 +281,14 @@ static bool walk_next(struct walk *walk, struct stack_frame *ret_frame)
 	union rule_words words;
 
 	while (!walk->ended && walk->steps++ < STEPS_MAX) {
+		uint64_t sp = walk->sp;
+
 		walk_rule(walk, &words);
 		walk->ended = !step(walk, &words.rule.cfi);
 		if (walk->own_stack)
 			walk->kept = walk->range;
+		if (UNLIKELY(sp <= walk->end && walk->sp > walk->end))
+			return false;
 		if (words.rule.place.own)
 			continue;
 		ret_frame->id = words.rule.id;
@@ -304,7 +309,10 @@ static unsigned walk_plain(struct walk *walk, struct stack_frame *ret_frames,
 			   unsigned max)
 {
 	uint64_t pc = walk->pc, sp = walk->sp, bp = walk->bp;
-	const uint64_t lo = walk->range.lo, hi = walk->range.hi;
+	const uint64_t lo = walk->range.lo;
+	const uint64_t hi = walk->end >= sp && walk->end < walk->range.hi
+				    ? walk->end
+				    : walk->range.hi;
 	unsigned n = 0;
 
 	for (; n < max && !walk->bp_lost; n++) {
@@ -347,18 +355,59 @@ static unsigned walk_plain(struct walk *walk, struct stack_frame *ret_frames,
 	return n;
 }
 
-unsigned stack_walk(uint64_t pc, uint64_t sp, uint64_t bp,
-		    struct stack_frame *ret_frames, unsigned max)
+unsigned stack_walk_below(uint64_t pc, uint64_t sp, uint64_t bp, uint64_t end,
+			  struct stack_frame *ret_frames, unsigned max)
 {
 	struct walk walk;
 	unsigned count = 0;
 
 	walk_begin(&walk, pc, sp, bp);
+	walk.end = end;
 	do
 		count += walk_plain(&walk, &ret_frames[count], max - count);
 	while (count < max && walk_next(&walk, &ret_frames[count]) &&
 	       ++count < max);
 	stack_range_keep(&walk.kept);
+	return count;
+}
+
+unsigned stack_walk(uint64_t pc, uint64_t sp, uint64_t bp,
+		    struct stack_frame *ret_frames, unsigned max)
+{
+	return stack_walk_below(pc, sp, bp, UINT64_MAX, ret_frames, max);
+}
+
+/* ---- and the functions that an interpreter runs ------------------------ */
+
+/* Of C code below an interpreter's function; the rest is for such functions. */
+#define LEAVES_MAX (SHARED_FRAMES_MAX / 2)
+
+static __attribute__((noinline)) unsigned
+stack_walk_python(uint64_t pc, uint64_t sp, uint64_t bp,
+		  struct stack_frame ret_frames[SHARED_FRAMES_MAX])
+{
+	struct stack_python python;
+	unsigned count;
+
+	if (!stack_python_begin(&python))
+		return 0;
+	count = stack_walk_below(pc, sp, bp, python.loop, ret_frames,
+				 LEAVES_MAX);
+	while (count < SHARED_FRAMES_MAX &&
+	       stack_python_next(&python, &ret_frames[count]))
+		count++;
+	return count;
+}
+
+static unsigned stack_walk_all(uint64_t pc, uint64_t sp, uint64_t bp,
+			       struct stack_frame ret_frames[SHARED_FRAMES_MAX])
+{
+	unsigned count = 0;
+
+	if (stack_python_is_here())
+		count = stack_walk_python(pc, sp, bp, ret_frames);
+	if (!count)
+		count = stack_walk(pc, sp, bp, ret_frames, SHARED_FRAMES_MAX);
 	return count;
 }
 
@@ -369,7 +418,7 @@ uint32_t stack_number(uint64_t pc, uint64_t sp, uint64_t bp)
 
 	if (!guest_shared) /* no runner: there is nobody to tell */
 		return 0;
-	count = stack_walk(pc, sp, bp, frames, SHARED_FRAMES_MAX);
+	count = stack_walk_all(pc, sp, bp, frames);
 	return count ? stack_table_number(guest_state, frames, count) : 0;
 }
 
@@ -400,6 +449,13 @@ frame_matches(const struct stack_frame *frame, const char *glob,
 	return matches;
 }
 
+static __attribute__((noinline)) bool python_has_frame(const char *glob)
+{
+	struct stack_python python;
+
+	return stack_python_begin(&python) && stack_python_has(&python, glob);
+}
+
 bool stack_has_frame(uint64_t pc, uint64_t sp, uint64_t bp, const char *glob)
 {
 	struct stack_frame frames[SHARED_FRAMES_MAX];
@@ -412,7 +468,7 @@ bool stack_has_frame(uint64_t pc, uint64_t sp, uint64_t bp, const char *glob)
 		if (frame_matches(&frames[i], glob, hash))
 			return true;
 	}
-	return false;
+	return stack_python_is_here() && python_has_frame(glob);
 }
 
 /* ---- from where we are ------------------------------------------------- */

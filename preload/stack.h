@@ -70,6 +70,7 @@ static inline bool stack_range_read(struct stack_range *range, uint64_t address,
 
 #define STACK_MODULES_MAX 256
 #define STACK_NO_SLOT	  0xffff
+#define STACK_PYTHON_SLOT 0xfffe /* a place that isn't one, see below */
 
 /* A library of this process, by the addresses where it is mapped. */
 struct stack_module {
@@ -82,6 +83,7 @@ struct stack_module {
 	const uint8_t *build_id;
 	uint32_t build_id_bytes;
 	bool own, passing; /* as in struct stack_place */
+	uint8_t runs;	   /* enum module_runs */
 };
 
 /* Where a module stands in the cache: a slot and what generation of it; and
@@ -119,6 +121,9 @@ HIDDEN void stack_elf_path(const struct stack_module *module, char *ret_path,
  * it goes by are tried. */
 HIDDEN bool stack_elf_has_symbol(const struct stack_module *module, uint64_t pc,
 				 const char *glob);
+/* The run-time address of an exported symbol, by its hash table; 0: none. */
+HIDDEN uint64_t stack_elf_symbol(const struct stack_module *module,
+				 const char *name);
 
 /* An address inside the library whose frames are left out. */
 extern const void *stack_own_address HIDDEN;
@@ -136,6 +141,10 @@ struct stack_frame {
 /* Fill at most max frames, innermost first; returns how many. */
 HIDDEN unsigned stack_walk(uint64_t pc, uint64_t sp, uint64_t bp,
 			   struct stack_frame *ret_frames, unsigned max);
+/* The same, ended before the frame that the address `end` lies in. */
+HIDDEN unsigned stack_walk_below(uint64_t pc, uint64_t sp, uint64_t bp,
+				 uint64_t end, struct stack_frame *ret_frames,
+				 unsigned max);
 
 static inline uint64_t stack_mix(uint64_t hash, uint64_t value)
 {
@@ -143,7 +152,51 @@ static inline uint64_t stack_mix(uint64_t hash, uint64_t value)
 	return hash ^ hash >> 32;
 }
 
+/* ---- stack_python.c: functions that an interpreter runs --------------- */
+
+/* A library was met: is it CPython?  Returns enum module_runs. */
+HIDDEN uint8_t stack_python_meet(const struct stack_module *module);
+
+/* A reader of this process's memory that takes no page on trust. */
+struct stack_reader {
+	struct python_reader python;
+	uint64_t pages[8]; /* seen to be readable; 0: free */
+	unsigned next;
+};
+
+/* A walk through this thread's Python functions. */
+struct stack_python {
+	struct stack_reader reader;
+	uint64_t frame; /* the next one's address; 0: none */
+	uint64_t loop;	/* lies in the C frame that runs them */
+	unsigned steps;
+};
+
+/* The runtime of the CPython that is here; 0: none that we know. */
+HIDDEN extern _Atomic uint64_t stack_python_runtime;
+static inline bool stack_python_is_here(void)
+{
+	return UNLIKELY(atomic_load_explicit(&stack_python_runtime,
+					     memory_order_acquire) != 0);
+}
+/* stack_python_begin - false: no CPython is here that we know, or this thread
+ * runs none of its functions. */
+HIDDEN bool stack_python_begin(struct stack_python *python);
+/* stack_python_next - a frame whose place has slot STACK_PYTHON_SLOT and as its
+ * generation the number in state->codes plus 1 (0: no room); offset: the
+ * line. */
+HIDDEN bool stack_python_next(struct stack_python *python,
+			      struct stack_frame *ret_frame);
+/* stack_python_has - does any function match the glob, by its name, qualified
+ * or not, or by its file's name or path? */
+HIDDEN bool stack_python_has(struct stack_python *python, const char *glob);
+
 /* ---- stack_table.c: what the runner reads ----------------------------- */
+
+/* The number of this code in state->codes plus 1, inserted if it is new; 0: no
+ * room.  key: not 0. */
+HIDDEN uint32_t stack_table_code(struct state *state, uint64_t key,
+				 const char *file, const char *function);
 
 /* The number of this stack in state->stacks, inserted if it is new; 0 when
  * the table is full. */

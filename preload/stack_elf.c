@@ -185,6 +185,7 @@ void stack_elf_path(const struct stack_module *module, char *ret_path,
 
 struct symbols {
 	const ElfW(Sym) * at;
+	const uint32_t *gnu_hash; /* NULL: it has none */
 	uint32_t count;
 	const char *names;
 	uint64_t names_bytes;
@@ -249,6 +250,7 @@ static bool symbols_open(const struct stack_module *module,
 			hash = dynamic_address(module, entry);
 	}
 	ret_symbols->count = 0;
+	ret_symbols->gnu_hash = NULL;
 	if (gnu_hash && segment_of(&headers, gnu_hash, 16, &span))
 		ret_symbols->count =
 			gnu_hash_count((const void *)gnu_hash, &span);
@@ -259,6 +261,8 @@ static bool symbols_open(const struct stack_module *module,
 			&span) ||
 	    !segment_of(&headers, names, ret_symbols->names_bytes, &span))
 		return false;
+	if (gnu_hash)
+		ret_symbols->gnu_hash = (const void *)gnu_hash;
 	ret_symbols->at = (const void *)table;
 	ret_symbols->names = (const char *)names;
 	return ret_symbols->names_bytes > 0 &&
@@ -284,4 +288,42 @@ bool stack_elf_has_symbol(const struct stack_module *module, uint64_t pc,
 			return true;
 	}
 	return false;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* The table was seen to be whole by gnu_hash_count(); see its layout there. */
+uint64_t stack_elf_symbol(const struct stack_module *module, const char *name)
+{
+	uint32_t hash = 5381, number;
+	const uint32_t *buckets, *chains;
+	struct symbols symbols;
+
+	if (!symbols_open(module, &symbols) || !symbols.gnu_hash)
+		return 0;
+	for (const char *c = name; *c; c++)
+		hash = hash * 33 + (uint8_t)*c;
+	buckets = symbols.gnu_hash + 4 + symbols.gnu_hash[2] * 2ull;
+	chains = buckets + symbols.gnu_hash[0];
+	number = buckets[hash % symbols.gnu_hash[0]];
+	for (; number >= symbols.gnu_hash[1] && number < symbols.count;
+	     number++) {
+		uint32_t seen = chains[number - symbols.gnu_hash[1]];
+		const ElfW(Sym) *symbol = &symbols.at[number];
+
+		if ((seen | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
+		    symbol->st_name < symbols.names_bytes &&
+		    same_name(symbols.names + symbol->st_name, name))
+			return symbol->st_value + module->bias;
+		if (seen & 1)
+			break;
+	}
+	return 0;
 }

@@ -111,6 +111,31 @@ static void module_read(const struct dl_find_object *object,
 	ret->passing = !is_lasting(ret->map);
 	stack_elf_read(object->dlfo_eh_frame, ret);
 	ret->id = module_id(ret);
+	ret->runs = stack_python_meet(ret);
+}
+
+static bool has_python_name(const struct link_map *map)
+{
+	for (const char *c = map->l_name; *c; c++) {
+		if (c[0] == 'p' && c[1] == 'y' && c[2] == 't' && c[3] == 'h' &&
+		    c[4] == 'o' && c[5] == 'n')
+			return true;
+	}
+	return map == _r_debug.r_map;
+}
+
+/* An interpreter is met before the first walk, which may not reach it. */
+static __attribute__((constructor)) void modules_meet(void)
+{
+	struct dl_find_object object;
+	struct stack_module module;
+
+	for (const struct link_map *map = _r_debug.r_map; map;
+	     map = map->l_next) {
+		if (has_python_name(map) &&
+		    object_find((uint64_t)map->l_ld, &object))
+			module_read(&object, &module);
+	}
 }
 
 /* Is it still the same file at the same place?  A build-id is read again,

@@ -36,6 +36,7 @@ static void module_write(struct shared_module *slot,
 	for (unsigned i = 0; i < module->build_id_bytes; i++)
 		PUT(slot->build_id[i], module->build_id[i]);
 	PUT(slot->build_id_bytes, module->build_id_bytes);
+	PUT(slot->runs, module->runs);
 	atomic_store_explicit(&slot->ready, 1, memory_order_release);
 }
 
@@ -59,12 +60,47 @@ static uint32_t module_number(struct state *state, struct stack_place place)
 	return 0;
 }
 
+static void text_put(char *to, unsigned max, const char *from)
+{
+	for (unsigned i = 0; i < max; i++) {
+		PUT(to[i], i < max - 1 ? from[i] : '\0');
+		if (!from[i])
+			break;
+	}
+}
+
+uint32_t stack_table_code(struct state *state, uint64_t key, const char *file,
+			  const char *function)
+{
+	for (unsigned i = 0; i < PROBES_MAX; i++) {
+		unsigned at = (key + i) % SHARED_CODES_MAX;
+		struct shared_code *slot = &state->codes[at];
+
+		if (!slot_take(&slot->key, key))
+			continue;
+		if (!atomic_load_explicit(&slot->ready, memory_order_acquire)) {
+			text_put(slot->file, sizeof(slot->file), file);
+			text_put(slot->function, sizeof(slot->function),
+				 function);
+			atomic_store_explicit(&slot->ready, 1,
+					      memory_order_release);
+		}
+		return at + 1;
+	}
+	return 0;
+}
+
 static void stack_write(struct state *state, struct shared_stack *slot,
 			const struct stack_frame *frames, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
+		struct stack_place place = frames[i].place;
+		bool is_python = place.slot == STACK_PYTHON_SLOT;
+
 		PUT(slot->frames[i].module,
-		    module_number(state, frames[i].place));
+		    is_python ? place.generation : module_number(state, place));
+		PUT(slot->frames[i].language,
+		    is_python ? FRAME_PYTHON : FRAME_NATIVE);
 		PUT(slot->frames[i].offset, frames[i].offset);
 	}
 	PUT(slot->count, count);

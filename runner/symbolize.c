@@ -1,12 +1,14 @@
 /* symbolize.c - stacks by name: RUN_DIR/stacks.json, and a call site in words.
  *
  *	{"version": 1,
- *	 "frames": [{"module": PATH, "build_id": HEX, "offset": "0x…",
- *	             "functions": [{"function", "file", "line"}, …]}, …],
+ *	 "frames": [{"language": "native", "module": PATH, "build_id": HEX,
+ *	             "offset": "0x…", "runs": null, "functions":
+ *	             [{"function", "file", "line"}, …]}, …],
  *	 "stacks": [{"stack": NUMBER, "hash": HEX, "frames": [INDEX, …]}, …]}
  *
  * functions: the innermost inlined one first, the one that holds them last.
- * A frame of generated code has module null.
+ * A frame of generated code has module null, and so has one of another
+ * language, whose one function says all.  runs: what a module interprets.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -69,36 +71,71 @@ static json_t *functions_of(struct writer *writer,
 	return functions;
 }
 
+/* A function of an interpreted language; unnamed where there was no room. */
+static json_t *frame_python_json(const struct writer *writer,
+				 const struct shared_frame *frame)
+{
+	const struct shared_code *code =
+		frame->module && frame->module <= SHARED_CODES_MAX
+			? &writer->state->codes[frame->module - 1]
+			: NULL;
+	json_t *file = NULL, *function = NULL;
+
+	if (code) {
+		file = words_json(code->file,
+				  strnlen(code->file, sizeof code->file));
+		function = words_json(
+			code->function,
+			strnlen(code->function, sizeof code->function));
+	}
+	return json_pack("{s:s, s:n, s:s, s:s, s:n, s:[{s:o?, s:o?, s:I}]}",
+			 "language", "python", "module", "build_id", "",
+			 "offset", "0x0", "runs", "functions", "function",
+			 function, "file", file, "line",
+			 (json_int_t)frame->offset);
+}
+
 static json_t *frame_json(struct writer *writer,
 			  const struct shared_frame *frame)
 {
+	static const char *const runs[] = {
+		[RUNS_PYTHON] = "python",
+		[RUNS_UNKNOWN_PYTHON] = "unknown python",
+	};
 	const struct shared_module *module;
 	char hex[2 * sizeof(module->build_id) + 1] = "", offset[24];
 
+	if (frame->language == FRAME_PYTHON)
+		return frame_python_json(writer, frame);
 	if (frame->module == 0 || frame->module > SHARED_MODULES_MAX)
-		return json_pack("{s:n, s:s, s:s, s:[]}", "module", "build_id",
-				 "", "offset", "0x0", "functions");
+		return json_pack("{s:s, s:n, s:s, s:s, s:n, s:[]}", "language",
+				 "native", "module", "build_id", "", "offset",
+				 "0x0", "runs", "functions");
 	module = &writer->state->modules[frame->module - 1];
 	for (size_t i = 0;
 	     i < module->build_id_bytes && i < sizeof(module->build_id); i++)
 		snprintf(hex + 2 * i, 3, "%02x", module->build_id[i]);
 	snprintf(offset, sizeof offset, "0x%" PRIx64, frame->offset);
-	return json_pack("{s:o, s:s, s:s, s:o}", "module",
+	return json_pack("{s:s, s:o, s:s, s:s, s:s?, s:o}", "language",
+			 "native", "module",
 			 words_json(module->path,
 				    strnlen(module->path, sizeof module->path)),
-			 "build_id", hex, "offset", offset, "functions",
-			 functions_of(writer, frame));
+			 "build_id", hex, "offset", offset, "runs",
+			 module->runs < sizeof runs / sizeof *runs
+				 ? runs[module->runs]
+				 : NULL,
+			 "functions", functions_of(writer, frame));
 }
 
 /* The index of a frame in writer->frames; each is looked up once. */
 static json_t *frame_index(struct writer *writer,
 			   const struct shared_frame *frame)
 {
-	char key[40];
+	char key[48];
 	json_t *index;
 
-	snprintf(key, sizeof key, "%" PRIu32 ":%" PRIx64, frame->module,
-		 frame->offset);
+	snprintf(key, sizeof key, "%" PRIu32 ":%" PRIu32 ":%" PRIx64,
+		 frame->language, frame->module, frame->offset);
 	index = json_object_get(writer->indices, key);
 	if (index)
 		return json_incref(index);
@@ -171,9 +208,32 @@ static const char *module_name(const json_t *frame)
 	return path ? last_component(path) : NULL;
 }
 
+static bool is_python(const json_t *frame)
+{
+	const char *language =
+		json_string_value(json_object_get(frame, "language"));
+
+	return language && strcmp(language, "python") == 0;
+}
+
+/* What comes with Python: the standard library, and what is built in. */
+static bool is_python_plumbing(const json_t *frame)
+{
+	const json_t *function =
+		json_array_get(json_object_get(frame, "functions"), 0);
+	const char *file = json_string_value(json_object_get(function, "file"));
+	const char *lib = file ? strstr(file, "/lib/python3") : NULL;
+
+	return file && (strncmp(file, "<frozen ", 8) == 0 ||
+			(lib && !strstr(lib, "-packages/")));
+}
+
 static bool is_plumbing(const json_t *frame)
 {
 	const char *name = module_name(frame);
+
+	if (is_python(frame))
+		return is_python_plumbing(frame);
 
 	for (size_t i = 0; name && i < sizeof plumbing / sizeof *plumbing;
 	     i++) {
@@ -201,6 +261,8 @@ static char *place_say(const json_t *frame)
 	const char *offset =
 		json_string_value(json_object_get(frame, "offset"));
 
+	if (is_python(frame))
+		return words_say("python");
 	return name ? words_say("%s+%s", name, offset ? offset : "?")
 		    : words_say("generated code");
 }
@@ -219,6 +281,10 @@ static char *function_say(const json_t *frame, const json_t *function,
 		return place ? words_say("%s", place) : NULL;
 	if (brief)
 		return words_say("%s", name);
+	if (is_python(frame)) /* as its own tracebacks put it */
+		return words_say("%s:%lld in %s",
+				 file ? python_file_name(file) : "?", line,
+				 name);
 	if (!file)
 		return words_say("%s (%s)", name, place ? place : "?");
 	return words_say("%s (%s:%lld)", name,
@@ -271,10 +337,20 @@ static void site_add_frame(struct site *site, const json_t *frame)
 static char *site_say(const json_t *json, const json_t *stack)
 {
 	struct site site = { 0 };
+	bool of_python = false;
 	const json_t *frame;
 
+	for (size_t i = 0; (frame = frame_at(json, stack, i)); i++)
+		of_python |= is_python(frame);
 	for (size_t i = 0; (frame = frame_at(json, stack, i)); i++) {
-		if (!is_plumbing(frame))
+		if (!is_plumbing(frame) && is_python(frame) == of_python)
+			site_add_frame(&site, frame);
+	}
+	/* All of it came with the interpreter: then whoever called. */
+	for (size_t i = 0;
+	     of_python && !site.said && (frame = frame_at(json, stack, i));
+	     i++) {
+		if (is_python(frame))
 			site_add_frame(&site, frame);
 	}
 	frame = frame_at(json, stack, 0);
