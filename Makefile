@@ -24,7 +24,7 @@ core_src      := $(wildcard core/*.c)
 faults_src    := $(wildcard faults/*.c)
 preload_src   := $(wildcard preload/*.c) $(wildcard preload/*.S)
 scenarios_src := $(wildcard scenarios/*.c)
-runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c))
+runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c))
 unit_src      := $(wildcard tests/unit/*.c)
 target_src    := $(wildcard tests/targets/*.c)
 
