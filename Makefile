@@ -129,10 +129,11 @@ $(BUILD)/bench/stack: bench/stack.c $(stack_pic)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c %.o,$^) -o $@
 
+$(BUILD)/targets/notify_%: LINK := -static
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $< -o $@ -ldl
+	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $(LINK) $< -o $@ -ldl
 
 units: $(units)
 targets: $(targets) $(addprefix $(BUILD)/stack/,compare.so storm plugin_a.so plugin_b.so)

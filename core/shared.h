@@ -48,6 +48,7 @@ enum event_flags {
 	EVENT_ALSO = 1 << 2,
 	EVENT_LAPSED = 1 << 3, /* held back: the lease had lapsed */
 	EVENT_CHILD = 1 << 4, /* first event of a process */
+	EVENT_NOTIFY = 1 << 5, /* came by the notify door */
 };
 
 /* One decision.  64 bytes; seq is written last, so that a SIGKILL leaves
@@ -93,6 +94,7 @@ enum process_sites {
 	SITES_NO_PLAN, /* no plan for this libc's build-id */
 	SITES_MISMATCH, /* bytes differ from the plan: nothing was touched */
 	SITES_NO_MEMORY, /* no room within 2 GiB, or mprotect refused */
+	SITES_NOTIFIED, /* it has none of ours: the kernel asks our guardian */
 };
 
 /* One process that the library lives in. */
@@ -209,6 +211,13 @@ struct state {
 	_Atomic uint32_t late_asked; /* goes up with each; a futex */
 	uint32_t pad2;
 	struct shared_late late[SHARED_LATE_MAX];
+
+	/* The notify door, runner/guardian.c. */
+	_Atomic int32_t guardian_pid; /* 0: this run has none */
+	_Atomic uint32_t pad3;
+	_Atomic uint64_t uring_refused; /* io_uring_setup, where rules hold */
+	_Atomic uint64_t foreign; /* calls of another ABI, let go */
+	_Atomic uint64_t undone[PLAN_RULES_MAX]; /* matched, but can't act */
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];

@@ -10,6 +10,7 @@
 
 #include "runner/coverage.h"
 #include "runner/launch.h"
+#include "runner/notify.h"
 #include "runner/rundir.h"
 #include "runner/sandbox.h"
 #include "runner/sites.h"
@@ -195,6 +196,22 @@ static bool sandbox_works(char **ret_seen, char **ret_advice)
 	return !error;
 }
 
+static bool notify_door_works(char **ret_seen, char **ret_advice)
+{
+	char *why = NULL;
+
+	if (notify_works(&why)) {
+		*ret_seen = words_say("seccomp user notification, for static "
+				      "and Go programs");
+		return true;
+	}
+	*ret_seen = why;
+	*ret_advice = words_say("static and Go targets can't be entered "
+				"(INCONCLUSIVE); in docker: --security-opt "
+				"seccomp=unconfined");
+	return false;
+}
+
 static bool symbols_work(char **ret_seen, char **ret_advice)
 {
 	struct stat st;
@@ -217,6 +234,7 @@ static const struct check checks[] = {
 	{ "system calls", NEED_BASIC, sites_work },
 	{ "working directory", NEED_NICE, runs_work },
 	{ "sandbox", NEED_SANDBOX, sandbox_works },
+	{ "notify door", NEED_NICE, notify_door_works },
 	{ "debug information", NEED_NICE, symbols_work },
 };
 

@@ -245,9 +245,9 @@ static int reach_prepare(struct engine *engine)
 				   strerror(-error));
 	if (engine->bare)
 		return 0;
-	if (!target_reachable(engine->exe, &engine->evidence->unreachable))
-		return 0; /* it is run all the same, and the verdict says so */
-	sites_prepare(engine->shared.sites_dir, engine->exe);
+	error = engine_door_open(engine);
+	if (error || engine->evidence->unreachable)
+		return error;
 	error = late_open(engine->shared.state, engine->shared.sites_dir,
 			  engine->evidence->sandbox_pid, &engine->late);
 	return error ? engine_fail(error, "the run can't be set up: %s",
@@ -385,6 +385,7 @@ static void wind_down(struct engine *engine)
 		  stop_signal(target), stop_within_ns(target));
 	tree_stop(&engine->tree, TREE_WORKLOAD | TREE_COMMAND, NULL, SIGTERM,
 		  NS_PER_S);
+	engine_door_close(engine);
 	engine_books(engine);
 	engine_endings(engine);
 }
@@ -408,7 +409,9 @@ static void take_down(struct engine *engine)
 {
 	if (engine->tree.open) {
 		services_stop(engine);
-		tree_kill(&engine->tree, ~(unsigned)TREE_SANDBOX);
+		tree_kill(&engine->tree,
+			  ~(unsigned)(TREE_SANDBOX | TREE_GUARDIAN));
+		engine_guardian_wait(engine);
 	}
 	if (engine->sandbox)
 		sandbox_close(engine->sandbox);
@@ -447,7 +450,8 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 				   .bare = bare,
 				   .evidence = evidence,
 				   .deadline_ns = UINT64_MAX,
-				   .shared.owner_fd = -1 };
+				   .shared.owner_fd = -1,
+				   .notify.channel = -1 };
 	launch_signals_keep();
 	sigaction(SIGPIPE, NULL, &pipe_before);
 	signal(SIGPIPE, SIG_IGN);
