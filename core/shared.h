@@ -17,6 +17,7 @@
 
 #include "core/plan.h"
 #include "core/python.h"
+#include "core/watch.h" /* SHARED_MARK_* */
 
 #define SHARED_ENV "MISHAP_SHARED"
 #define SHARED_MAGIC 0x3144455241485321ull
@@ -48,7 +49,6 @@ enum event_flags {
 	EVENT_ALSO = 1 << 2,
 	EVENT_LAPSED = 1 << 3, /* held back: the lease had lapsed */
 	EVENT_CHILD = 1 << 4, /* first event of a process */
-	EVENT_NOTIFY = 1 << 5, /* came by the notify door */
 };
 
 /* One decision.  64 bytes; seq is written last, so that a SIGKILL leaves
@@ -94,7 +94,6 @@ enum process_sites {
 	SITES_NO_PLAN, /* no plan for this libc's build-id */
 	SITES_MISMATCH, /* bytes differ from the plan: nothing was touched */
 	SITES_NO_MEMORY, /* no room within 2 GiB, or mprotect refused */
-	SITES_NOTIFIED, /* it has none of ours: the kernel asks our guardian */
 };
 
 /* One process that the library lives in. */
@@ -156,13 +155,6 @@ struct shared_code {
 /* What armed_nr says of a number: go by, ask the hook, ask it and count. */
 enum armed_nr { NR_PASSES, NR_ASKED, NR_COUNTED };
 
-/* Where numbers are counted (`mishap doctor --coverage`), a process says when
- * it is ready by two calls of madvise(2) with an advice that no kernel knows:
- * where the library's own text stands, and where in it sites' calls are made
- * on the target's behalf. */
-#define SHARED_MARK_OWN	   0x6d6f776e
-#define SHARED_MARK_AROUND 0x6d617264
-
 /* A module that wants a patch plan, or has been found not to need one. */
 enum late_status {
 	LATE_FILLING,
@@ -195,7 +187,7 @@ struct state {
 	_Atomic uint32_t phase; /* 0.. */
 	_Atomic uint64_t phase_ns; /* when it began */
 	int32_t runner_pid;
-	uint32_t pad;
+	_Atomic uint32_t watched; /* probes count: say what stands where */
 
 	/* The books. */
 	_Atomic uint64_t lapses; /* decisions held back by a lapsed lease */
@@ -211,13 +203,6 @@ struct state {
 	_Atomic uint32_t late_asked; /* goes up with each; a futex */
 	uint32_t pad2;
 	struct shared_late late[SHARED_LATE_MAX];
-
-	/* The notify door, runner/guardian.c. */
-	_Atomic int32_t guardian_pid; /* 0: this run has none */
-	_Atomic uint32_t pad3;
-	_Atomic uint64_t uring_refused; /* io_uring_setup, where rules hold */
-	_Atomic uint64_t foreign; /* calls of another ABI, let go */
-	_Atomic uint64_t undone[PLAN_RULES_MAX]; /* matched, but can't act */
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];
