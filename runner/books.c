@@ -118,12 +118,9 @@ char *books_rule_why(const struct evidence *evidence, size_t index)
 	unsigned long long calls = rule_calls(evidence, rule);
 	_cleanup_words_ char *which = rule_words(rule->text, selectors);
 	_cleanup_words_ char *when = rule_words(rule->text, triggers);
-	_cleanup_words_ char *undone = books_notify_why(evidence, index);
 
 	if (!which || !when)
 		return NULL;
-	if (undone)
-		return words_say("never fired: %s", undone);
 	if (!rule_phase_reached(evidence, rule))
 		return words_say("never fired: its phase was never reached");
 	if (matched && *when)
@@ -549,10 +546,9 @@ int books_judge(const struct evidence *evidence, struct findings *findings)
 {
 	static int (*const all[])(const struct evidence *,
 				  struct findings *) = {
-		judge_ready,	    judge_presence,  judge_rules,
-		judge_services,	    judge_workloads, judge_phases,
-		judge_losses,	    judge_balance,   judge_anything,
-		books_notify_judge,
+		judge_ready,	judge_presence,	 judge_rules,
+		judge_services, judge_workloads, judge_phases,
+		judge_losses,	judge_balance,	 judge_anything,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {

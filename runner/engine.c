@@ -245,9 +245,9 @@ static int reach_prepare(struct engine *engine)
 				   strerror(-error));
 	if (engine->bare)
 		return 0;
-	error = engine_door_open(engine);
-	if (error || engine->evidence->unreachable)
-		return error;
+	if (!target_reachable(engine->exe, &engine->evidence->unreachable))
+		return 0; /* it is run all the same, and the verdict says so */
+	sites_prepare(engine->shared.sites_dir, engine->exe);
 	error = late_open(engine->shared.state, engine->shared.sites_dir,
 			  engine->evidence->sandbox_pid, &engine->late);
 	return error ? engine_fail(error, "the run can't be set up: %s",
@@ -385,7 +385,6 @@ static void wind_down(struct engine *engine)
 		  stop_signal(target), stop_within_ns(target));
 	tree_stop(&engine->tree, TREE_WORKLOAD | TREE_COMMAND, NULL, SIGTERM,
 		  NS_PER_S);
-	engine_door_close(engine);
 	engine_books(engine);
 	engine_endings(engine);
 }
@@ -409,9 +408,7 @@ static void take_down(struct engine *engine)
 {
 	if (engine->tree.open) {
 		services_stop(engine);
-		tree_kill(&engine->tree,
-			  ~(unsigned)(TREE_SANDBOX | TREE_GUARDIAN));
-		engine_guardian_wait(engine);
+		tree_kill(&engine->tree, ~(unsigned)TREE_SANDBOX);
 	}
 	if (engine->sandbox)
 		sandbox_close(engine->sandbox);
@@ -450,8 +447,7 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 				   .bare = bare,
 				   .evidence = evidence,
 				   .deadline_ns = UINT64_MAX,
-				   .shared.owner_fd = -1,
-				   .notify.channel = -1 };
+				   .shared.owner_fd = -1 };
 	launch_signals_keep();
 	sigaction(SIGPIPE, NULL, &pipe_before);
 	signal(SIGPIPE, SIG_IGN);

@@ -285,10 +285,7 @@ int engine_target_start(struct engine *engine)
 				 .err = -1,
 				 .ledger_fd = -1,
 				 .role = TREE_TARGET,
-				 .sandbox = engine->sandbox,
-				 .notify = engine->notify.channel < 0
-						   ? NULL
-						   : &engine->notify };
+				 .sandbox = engine->sandbox };
 	char path[PATH_MAX];
 	int error;
 

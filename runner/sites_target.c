@@ -185,49 +185,39 @@ static bool is_privileged(const struct target *target, const char **ret_what)
 	return true;
 }
 
-enum target_door target_door(const char *path, char **ret_why)
+bool target_reachable(const char *path, char **ret_why)
 {
 	struct target target = { 0 };
-	enum target_door door = DOOR_NOTIFY;
 	const char *what = NULL;
 	char *why = NULL;
 	int n = 0;
 
 	if (target_open(path, &target) < 0 || !target.is_elf)
-		return DOOR_LIBRARY;
-	if (is_privileged(&target, &what)) {
-		n = asprintf(&why, "%s is %s: ld.so ignores LD_PRELOAD for it",
-			     target.path, what);
-		door = DOOR_NONE;
-	} else if (!target.is_amd64) {
+		return true;
+	if (!target.is_amd64)
 		n = asprintf(&why, "%s is not an x86-64 program", target.path);
-		door = DOOR_NONE;
-	} else if (target.is_go) {
+	else if (target.is_go)
 		n = asprintf(&why,
 			     "%s is a Go program: it makes its system calls "
 			     "itself, without libc",
 			     target.path);
-	} else if (!target.is_dynamic) {
+	else if (!target.is_dynamic)
 		n = asprintf(&why,
 			     "%s is statically linked: it loads no library, "
 			     "so not ours either",
 			     target.path);
-	} else if (strstr(target.interpreter, "ld-musl")) {
+	else if (strstr(target.interpreter, "ld-musl"))
 		n = asprintf(&why,
 			     "%s runs on musl libc; libmishap.so is built "
 			     "against glibc",
 			     target.path);
-		door = DOOR_NONE;
-	} else {
-		return DOOR_LIBRARY;
-	}
+	else if (is_privileged(&target, &what))
+		n = asprintf(&why, "%s is %s: ld.so ignores LD_PRELOAD for it",
+			     target.path, what);
+	else
+		return true;
 	*ret_why = n < 0 ? NULL : why;
-	return door;
-}
-
-bool target_reachable(const char *path, char **ret_why)
-{
-	return target_door(path, ret_why) == DOOR_LIBRARY;
+	return false;
 }
 
 /* ---- what it would load -------------------------------------------------- */
