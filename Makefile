@@ -24,7 +24,7 @@ core_src      := $(wildcard core/*.c)
 faults_src    := $(wildcard faults/*.c)
 preload_src   := $(wildcard preload/*.c) $(wildcard preload/*.S)
 scenarios_src := $(wildcard scenarios/*.c)
-runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c))
+runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c))
 unit_src      := $(wildcard tests/unit/*.c)
 target_src    := $(wildcard tests/targets/*.c)
 
@@ -33,18 +33,7 @@ pic   = $(patsubst %,$(BUILD)/pic/%.o,$(1))
 units := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
 targets := $(patsubst tests/targets/%.c,$(BUILD)/targets/%,$(target_src))
 
-# The probes are built where what they need is there (make deps); mishap works
-# without them, and says so.
-CLANG      ?= $(firstword $(shell command -v clang clang-19 clang-16 clang-14) clang)
-BPFTOOL    ?= $(firstword $(shell command -v bpftool /usr/sbin/bpftool) \
-              $(wildcard /usr/lib/linux-tools/*/bpftool) bpftool)
-LLVM_STRIP ?= $(firstword $(shell command -v llvm-strip llvm-strip-19 llvm-strip-16 llvm-strip-14) llvm-strip)
-bpf_missing := $(shell tools/bpf-missing "$(CC)" $(CLANG) $(BPFTOOL) $(LLVM_STRIP))
-bpf_groups  := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
-bpf_src     := $(filter-out %.bpf.c,$(wildcard bpf/*.c))
-watch       := $(if $(bpf_missing),skip-watch,$(BUILD)/mishap-watch)
-
-all: $(BUILD)/mishap $(BUILD)/libmishap.so $(watch) ## build what runs, without install
+all: $(BUILD)/mishap $(BUILD)/libmishap.so ## build what runs, without install
 
 $(BUILD)/faults.def: $(faults_src) Makefile
 	@mkdir -p $(@D)
@@ -92,35 +81,6 @@ $(BUILD)/libmishap.so: $(call pic,$(core_src) $(faults_src) $(preload_src)) prel
 		-Wl,--version-script=preload/exports.map -Wl,-Bsymbolic \
 		$(filter %.o,$^) -o $@ -lc
 
-# A group of probes is an object of its own.  libbpf's linker drops what only
-# the compiler wanted; the skeleton is the object as C.
-BPF_FLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v3 \
-             -D__TARGET_ARCH_x86 -I. -idirafter /usr/include/$(shell $(CC) -print-multiarch)
-
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
-	@mkdir -p $(@D)
-	$(call say,BPF,$<)
-	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MF $(BUILD)/bpf/$*.d -MT $@ -c $< -o $(BUILD)/bpf/$*.o
-	$(Q)$(LLVM_STRIP) -g $(BUILD)/bpf/$*.o
-	$(Q)$(BPFTOOL) gen object $@ $(BUILD)/bpf/$*.o 2>/dev/null
-
-$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>/dev/null
-
-skeletons := $(patsubst %,$(BUILD)/bpf/%.skel.h,$(bpf_groups))
-
-$(call obj,$(bpf_src)): $(BUILD)/obj/%.o: % Makefile $(skeletons)
-	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) -I$(BUILD)/bpf $(CFLAGS) -MMD -MP -c $< -o $@
-
-$(BUILD)/mishap-watch: $(call obj,$(bpf_src)) $(call obj,$(core_src) $(faults_src))
-	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lbpf -o $@
-
-skip-watch:
-	@echo "  SKIP    mishap-watch, the probes: missing $(bpf_missing) (make deps)"
-
 # One cmocka program per unit; it links the house, never the exported wrappers.
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
 	@mkdir -p $(@D)
@@ -128,7 +88,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
 
 # The hook is tested as it is built for the guest, but for its own start.
-guest_src := $(filter-out preload/boot.c preload/symbols.c,$(preload_src))
+guest_src := $(filter-out preload/boot.c preload/symbols.c preload/twin%,$(preload_src))
 $(BUILD)/tests/test_guest_%: tests/unit/test_guest_%.c $(call pic,$(guest_src)) $(BUILD)/libhouse.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
@@ -169,10 +129,11 @@ $(BUILD)/bench/stack: bench/stack.c $(stack_pic)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c %.o,$^) -o $@
 
+$(BUILD)/targets/notify_%: LINK := -static
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $< -o $@ -ldl
+	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $(LINK) $< -o $@ -ldl
 
 units: $(units)
 targets: $(targets) $(addprefix $(BUILD)/stack/,compare.so storm plugin_a.so plugin_b.so)
@@ -239,7 +200,6 @@ install: all ## into $(DESTDIR)$(PREFIX)
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
 	install -m 755 $(BUILD)/mishap "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 $(BUILD)/libmishap.so "$(DESTDIR)$(PREFIX)/lib/mishap/"
-	$(if $(bpf_missing),,install -m 755 $(BUILD)/mishap-watch "$(DESTDIR)$(PREFIX)/bin/")
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
 	install -m 644 scenarios/library/*.yaml "$(DESTDIR)$(PREFIX)/share/mishap/scenarios/"
 	install -m 644 completions/mishap.bash \
@@ -252,7 +212,7 @@ help: ## this list
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)
 
-.PHONY: all skip-watch units targets deps demo check check-long bench fuzz asan tsan \
+.PHONY: all units targets deps demo check check-long bench fuzz asan tsan \
 	format tidy docs install help clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,7 +1,7 @@
 # bash completion for mishap(1).
 _mishap() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="run replay report halt check explain fmt list watch doctor"
+	local commands="run replay report halt check explain fmt list powercut doctor"
 	local command=${COMP_WORDS[1]} common run_dir=.mishap/runs i
 
 	COMPREPLY=()
@@ -26,16 +26,6 @@ _mishap() {
 		compopt -o default
 		return
 		;;
-	--data | --sites)
-		compopt -o filenames
-		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
-		return
-		;;
-	--groups)
-		mapfile -t COMPREPLY < <(compgen -W \
-			"life,net life,net,sys life,net,sys,latency,durable" -- "$cur")
-		return
-		;;
 	--color)
 		mapfile -t COMPREPLY < <(compgen -W "always never auto" -- "$cur")
 		return
@@ -45,7 +35,7 @@ _mishap() {
 		mapfile -t COMPREPLY < <(compgen -W "time= faults= rss=" -- "$cur")
 		return
 		;;
-	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout | --pid | --interval)
+	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout)
 		return
 		;;
 	esac
@@ -71,7 +61,21 @@ _mishap() {
 		esac
 		;;
 	halt) mapfile -t COMPREPLY < <(compgen -W "--json --quiet --help" -- "$cur") ;;
-	watch) mapfile -t COMPREPLY < <(compgen -W "--pid --interval --groups --data --sites --json --help --" -- "$cur") ;;
+	powercut)
+		case $prev in
+		--fs) mapfile -t COMPREPLY < <(compgen -W "posix-min
+			ext4-ordered ext4-worst xfs btrfs all" -- "$cur") ;;
+		--tree | --into) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+		--durability) mapfile -t COMPREPLY < <(compgen -W \
+			"strict prefix none" -- "$cur") ;;
+		--check | --check-server | --recover) mapfile -t COMPREPLY < <(
+			compgen -c -- "$cur") ;;
+		*) mapfile -t COMPREPLY < <(compgen -W "--fs --tree --check
+			--check-server --recover --durability --budget --timeout
+			--states --seed --shard --jobs --no-network --run-dir --json
+			--show --into --quiet --help --" -- "$cur") ;;
+		esac
+		;;
 	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --count-by --load --ready --timeout --json --help" -- "$cur") ;;
 	list) mapfile -t COMPREPLY < <(compgen -W "calls families faults
 		expectations scenarios --json --docs --help" -- "$cur") ;;

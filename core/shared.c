@@ -15,6 +15,7 @@ uint64_t shared_abi(void)
 		sizeof(struct shared_code),
 		sizeof(struct event),
 		offsetof(struct shared_header, library),
+		offsetof(struct shared_header, doors),
 		offsetof(struct state, lease),
 		offsetof(struct state, heartbeat_ns),
 		offsetof(struct state, lapses),

@@ -17,7 +17,6 @@
 
 #include "core/plan.h"
 #include "core/python.h"
-#include "core/watch.h" /* SHARED_MARK_* */
 
 #define SHARED_ENV "MISHAP_SHARED"
 #define SHARED_MAGIC 0x3144455241485321ull
@@ -41,6 +40,14 @@ struct shared_header {
 	uint64_t state_off, state_bytes;
 	char sites_dir[256]; /* <build-id>.sites files, see core/sites.h */
 	char library[256]; /* path of libmishap.so, to repair LD_PRELOAD */
+	uint32_t doors; /* enum shared_doors */
+	uint32_t pad;
+};
+
+/* Which doors system calls shall come by. */
+enum shared_doors {
+	DOORS_BEST, /* sites; where they are refused, symbols */
+	DOORS_SYMBOLS, /* no text is patched */
 };
 
 enum event_flags {
@@ -49,6 +56,7 @@ enum event_flags {
 	EVENT_ALSO = 1 << 2,
 	EVENT_LAPSED = 1 << 3, /* held back: the lease had lapsed */
 	EVENT_CHILD = 1 << 4, /* first event of a process */
+	EVENT_NOTIFY = 1 << 5, /* came by the notify door */
 };
 
 /* One decision.  64 bytes; seq is written last, so that a SIGKILL leaves
@@ -94,7 +102,17 @@ enum process_sites {
 	SITES_NO_PLAN, /* no plan for this libc's build-id */
 	SITES_MISMATCH, /* bytes differ from the plan: nothing was touched */
 	SITES_NO_MEMORY, /* no room within 2 GiB, or mprotect refused */
+	SITES_NOTIFIED, /* it has none of ours: the kernel asks our guardian */
+	SITES_OTHER_LIBC, /* musl: how it cancels threads isn't proven safe */
+	SITES_UNWANTED, /* DOORS_SYMBOLS */
 };
+
+/* Are system calls seen by their symbols alone? */
+static inline bool sites_are_refused(uint32_t sites)
+{
+	return sites != SITES_UNTRIED && sites != SITES_PATCHED &&
+	       sites != SITES_NOTIFIED;
+}
 
 /* One process that the library lives in. */
 struct process {
@@ -155,6 +173,13 @@ struct shared_code {
 /* What armed_nr says of a number: go by, ask the hook, ask it and count. */
 enum armed_nr { NR_PASSES, NR_ASKED, NR_COUNTED };
 
+/* Where numbers are counted (`mishap doctor --coverage`), a process says when
+ * it is ready by two calls of madvise(2) with an advice that no kernel knows:
+ * where the library's own text stands, and where in it sites' calls are made
+ * on the target's behalf. */
+#define SHARED_MARK_OWN	   0x6d6f776e
+#define SHARED_MARK_AROUND 0x6d617264
+
 /* A module that wants a patch plan, or has been found not to need one. */
 enum late_status {
 	LATE_FILLING,
@@ -187,7 +212,7 @@ struct state {
 	_Atomic uint32_t phase; /* 0.. */
 	_Atomic uint64_t phase_ns; /* when it began */
 	int32_t runner_pid;
-	_Atomic uint32_t watched; /* probes count: say what stands where */
+	uint32_t pad;
 
 	/* The books. */
 	_Atomic uint64_t lapses; /* decisions held back by a lapsed lease */
@@ -203,6 +228,13 @@ struct state {
 	_Atomic uint32_t late_asked; /* goes up with each; a futex */
 	uint32_t pad2;
 	struct shared_late late[SHARED_LATE_MAX];
+
+	/* The notify door, runner/guardian.c. */
+	_Atomic int32_t guardian_pid; /* 0: this run has none */
+	_Atomic uint32_t pad3;
+	_Atomic uint64_t uring_refused; /* io_uring_setup, where rules hold */
+	_Atomic uint64_t foreign; /* calls of another ABI, let go */
+	_Atomic uint64_t undone[PLAN_RULES_MAX]; /* matched, but can't act */
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];

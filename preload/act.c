@@ -54,13 +54,12 @@ static bool is_cancelled(const struct flight *flight)
 	return flight->regs && around_is_cancelled(flight->regs);
 }
 
-static long sleep_to(uint64_t at_ns)
+static long sleep_to(const struct flight *flight, uint64_t at_ns)
 {
 	struct timespec at = { .tv_sec = (time_t)(at_ns / 1000000000u),
 			       .tv_nsec = (long)(at_ns % 1000000000u) };
 
-	return sys6(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME,
-		    (long)&at, 0, 0, 0);
+	return around_sleep(flight->regs, &at);
 }
 
 /* A delayed call that a handler interrupts is made again by most programs.
@@ -101,8 +100,9 @@ static bool delay(const struct flight *flight, uint64_t delay_ns)
 		uint64_t left_ns = end_ns - now_ns;
 
 		if (is_cancelled(flight) ||
-		    (sleep_to(now_ns +
-			      (left_ns < SLICE_NS ? left_ns : SLICE_NS)) &&
+		    (sleep_to(flight,
+			      now_ns + (left_ns < SLICE_NS ? left_ns
+							   : SLICE_NS)) &&
 		     interrupts(flight))) {
 			delay_cut_short(flight, end_ns);
 			is_interrupted = true;
@@ -127,7 +127,7 @@ static bool hang(const struct flight *flight)
 		    !(flight->hang_phases & (1u << phase)))
 			return false;
 		if (is_cancelled(flight) ||
-		    (sleep_to(now_ns + SLICE_NS) && interrupts(flight)))
+		    (sleep_to(flight, now_ns + SLICE_NS) && interrupts(flight)))
 			return true;
 	}
 }

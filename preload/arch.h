@@ -12,6 +12,8 @@
  *   site_arg            the place of its n-th argument, n from 1 to 6
  *   site_return         what the call shall have returned, for SITE_RETURN;
  *                       last, for it may stand where an argument stood
+ *   site_returned       and what that was, as long as nobody wrote since
+ *   site_regs_set       a call that came by a symbol: its number, its arguments
  *   site_regs_sp, _pc, _bp  where a walk over the stack begins
  *   arch_copy, arch_fill    memcpy(3), memset(3) without vector registers
  *   arch_count          add one, whole as seen by our own signal handlers

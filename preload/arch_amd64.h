@@ -38,6 +38,19 @@ static inline void site_return(struct site_regs *regs, long ret)
 	regs->rax = (uint64_t)ret;
 }
 
+static inline long site_returned(const struct site_regs *regs)
+{
+	return (long)regs->rax;
+}
+
+static inline void site_regs_set(struct site_regs *regs, uint64_t nr,
+				 const uint64_t args[6])
+{
+	*regs = (struct site_regs){ .rax = nr };
+	for (unsigned n = 0; n < 6; n++)
+		*site_arg(regs, n + 1) = args[n];
+}
+
 static inline uint64_t site_regs_sp(const struct site_regs *regs)
 {
 	return (uint64_t)(regs + 1) + SITE_RED_ZONE;

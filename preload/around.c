@@ -2,9 +2,9 @@
 #include "preload/around.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "core/sys.h"
-#include "preload/mark.h"
 
 /* glibc's pthread->cancelhandling, nptl/descr.h: cancelled, and neither
  * disabled nor exiting nor ended. */
@@ -23,6 +23,14 @@ static void *cancel_flags(const struct site_regs *regs)
 	return *(void **)(site_regs_sp(regs) + 8);
 }
 
+long around_sleep(const struct site_regs *regs, const struct timespec *at)
+{
+	if (regs && regs->stub->by_symbol && regs->stub->result)
+		return ((symbol_sleep *)regs->stub->result)(at);
+	return sys6(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME,
+		    (long)at, 0, 0, 0);
+}
+
 bool around_is_cancelled(const struct site_regs *regs)
 {
 	const unsigned mask = CANCEL_DISABLED | CANCELED | EXITING | TERMINATED;
@@ -35,21 +43,18 @@ bool around_is_cancelled(const struct site_regs *regs)
 	       CANCELED;
 }
 
-static MAKES_CALLS long around_here(long nr, const long arg[6])
-{
-	return sys6(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
-}
-
 long around_call(const struct site_regs *regs)
 {
 	const struct site_stub *stub = regs->stub;
 	long nr = (long)site_nr(regs), arg[6];
 	funnel_function *funnel;
 
+	if (stub->by_symbol)
+		return ((symbol_make *)stub->proceed)(regs);
 	for (unsigned i = 0; i < 6; i++)
 		arg[i] = (long)*site_arg(regs, i + 1);
 	if (!stub->cancel_by_pc)
-		return around_here(nr, arg);
+		return sys6(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	funnel = (funnel_function *)(uintptr_t)stub->syscall;
 	return funnel(cancel_flags(regs), nr, arg[0], arg[1], arg[2], arg[3],
 		      arg[4], arg[5]);

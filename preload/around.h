@@ -28,6 +28,13 @@
  * 256 bytes. */
 HIDDEN long around_call(const struct site_regs *regs);
 
+/* around_sleep - sleep until a time of CLOCK_MONOTONIC, while a call waits for
+ * its turn.  regs: NULL if it has none.  0, or -EINTR: a handler has run.
+ * A call that came by a symbol sleeps in libc's clock_nanosleep(), which knows
+ * how to cancel a thread; like around_call(), it may then never return. */
+HIDDEN long around_sleep(const struct site_regs *regs,
+			 const struct timespec *at);
+
 /* around_is_cancelled - is the thread cancelled, and waits only for us?
  * For loops of the hook that sleep: glibc >= 2.41 leaves a thread alone that
  * isn't in its funnel, so the hook must ask, each time that it has slept, and

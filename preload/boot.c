@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "preload/guest.h"
-#include "preload/mark.h"
 
 /* What the doors look at while nothing is mapped. */
 static const _Alignas(SHARED_PAGE) uint8_t inert[SHARED_PAGE];
@@ -148,6 +147,35 @@ void guest_boot(void)
 	quick_fill();
 }
 
+/* Tell an independent count from when on, and what it mustn't count. */
+static void mark_ready(void)
+{
+	extern HIDDEN const char __ehdr_start[], etext[];
+	extern HIDDEN const char site_around[], site_around_end[];
+
+	if (guest_state->armed_nr[SYS_madvise] != NR_COUNTED)
+		return;
+	sys3(SYS_madvise, (long)site_around, site_around_end - site_around,
+	     SHARED_MARK_AROUND);
+	sys3(SYS_madvise, (long)__ehdr_start, etext - __ehdr_start,
+	     SHARED_MARK_OWN);
+}
+
+/* Only glibc's way to cancel threads is known to bear patched sites. */
+extern const char *gnu_get_libc_version(void) __attribute__((weak));
+
+static void doors_open(void)
+{
+	if (guest_shared->doors == DOORS_SYMBOLS)
+		atomic_store(&guest_process->sites, SITES_UNWANTED);
+	else if (!gnu_get_libc_version)
+		atomic_store(&guest_process->sites, SITES_OTHER_LIBC);
+	else
+		sites_patch(guest_shared->sites_dir, guest_process);
+	if (sites_are_refused(PEEK(guest_process->sites)))
+		twins_open();
+}
+
 /* 101 is the first that is ours to take; libc's own are done by then. */
 __attribute__((constructor(101))) static void guest_construct(void)
 {
@@ -158,6 +186,6 @@ __attribute__((constructor(101))) static void guest_construct(void)
 	boot_stage = BOOT_DONE;
 	process_watch_forks();
 	readable_look();
-	sites_patch(guest_shared->sites_dir, guest_process);
+	doors_open();
 	mark_ready();
 }

@@ -24,15 +24,27 @@
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* What a stub knows of its site; written by sites.c, then read-only. */
+/* What a stub knows of its site; written by sites.c, then read-only.  A call
+ * that came by a symbol (twin.c) has one of its own: by_symbol, and then
+ * proceed is a symbol_make, result a symbol_sleep, or 0 if it is no
+ * cancellation point. */
 struct site_stub {
 	uint64_t proceed;  /* where to go on to make the call in place */
 	uint64_t result;   /* where to go on with a result */
 	uint64_t syscall;  /* the original instruction; the funnel's start */
 	int32_t nr;	   /* -1: in the register */
 	bool cancel_by_pc; /* glibc >= 2.41: cancellation looks at the PC */
-	uint8_t pad[3];
+	bool by_symbol;
+	uint8_t pad[2];
 };
+
+/* Make the call with what is in regs, by libc's own function: a result or
+ * -errno; errno is left alone. */
+typedef long symbol_make(const struct site_regs *regs);
+/* Sleep until a time of CLOCK_MONOTONIC where a thread may be cancelled: 0, or
+ * -EINTR. */
+struct timespec;
+typedef long symbol_sleep(const struct timespec *at);
 
 enum site_answer { SITE_PROCEED = 0, SITE_RETURN = 1 };
 

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "preload/around.h"
 #include "preload/guest.h"
 
 #define PRELOAD	    "LD_PRELOAD="
@@ -153,7 +154,7 @@ static char *exec_map(size_t bytes)
 }
 
 /* The environment to use: env itself if it brings us along. */
-static char *const *environ_repair(char *const *env)
+char *const *exec_environ(char *const *env)
 {
 	const char *library = guest_shared->library;
 	bool is_there = sys_access(library, R_OK) == 0;
@@ -195,6 +196,8 @@ static char *const *environ_repair(char *const *env)
 
 static long exec_make(const struct site_regs *regs)
 {
+	if (regs->stub->by_symbol) /* execvpe() searches for the file */
+		return around_call(regs);
 	return sys6((long)site_nr(regs), (long)*site_arg(regs, 1),
 		    (long)*site_arg(regs, 2), (long)*site_arg(regs, 3),
 		    (long)*site_arg(regs, 4), (long)*site_arg(regs, 5),
@@ -211,7 +214,7 @@ long exec_call(struct site_regs *regs)
 
 	if (guest_shared) {
 		process = process_exec_begins();
-		*env = (uint64_t)environ_repair((char *const *)was);
+		*env = (uint64_t)exec_environ((char *const *)was);
 	}
 	ret = exec_make(regs);
 	if (ret == -E2BIG && *env != was) { /* better without us than not */

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sys/single_threaded.h>
 
 #include "core/decide.h"
 #include "core/sys.h"
@@ -37,8 +36,8 @@ enum pending_kind {
 
 /* One call, from a door to its end. */
 struct flight {
-	const struct call_kernel *row; /* site door; NULL: symbol door */
-	struct site_regs *regs;	       /* site door; NULL: symbol door */
+	const struct call_kernel *row; /* of a system call; else NULL */
+	struct site_regs *regs;	       /* of a system call; else NULL */
 	bool filled; /* call is complete; the site door fills it late */
 	bool looked; /* the checks of a first match were made */
 	bool passed; /* ... and nothing may act */
@@ -68,6 +67,11 @@ struct thread {
 _Static_assert(sizeof(struct thread) <= GUEST_THREAD_MAX, "a small guest");
 
 HIDDEN extern _Thread_local struct thread guest_thread;
+
+/* process.c: libc's __libc_single_threaded; where there is none, a 0. */
+HIDDEN extern const char *guest_single_threaded;
+/* The sites aren't patched: system calls are seen by their symbols alone. */
+HIDDEN extern bool guest_by_symbols;
 
 /* boot.c */
 HIDDEN void guest_boot(void); /* idempotent; from the first malloc or ctor */
@@ -160,7 +164,7 @@ HIDDEN void quick_fill(void); /* after guest_exe_rules are known */
 
 static inline void count_call(_Atomic uint64_t *count)
 {
-	if (__libc_single_threaded)
+	if (*guest_single_threaded)
 		arch_count((uint64_t *)count);
 	else
 		BUMP(*count);
@@ -250,10 +254,14 @@ HIDDEN long bend_call(struct flight *flight, bool needs_after);
 
 /* symbols.c - find what our symbols stand before.  Idempotent. */
 HIDDEN void symbols_resolve(void);
+/* twin.c - let the symbols of system calls ask the hook, from now on. */
+HIDDEN void twins_open(void);
 
 /* exec.c - make the exec here, with an environment that brings us along;
  * returns only if it failed. */
 HIDDEN long exec_call(struct site_regs *regs);
+/* The environment for a new image; env itself if that brings us along. */
+HIDDEN char *const *exec_environ(char *const *env);
 
 /* arena.c - allocations made before malloc is there. */
 HIDDEN void *arena_alloc(size_t align, size_t size); /* NULL: full */

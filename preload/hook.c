@@ -87,6 +87,7 @@ void flight_fill(struct flight *flight)
 	for (unsigned n = 0; n < 6; n++)
 		args[n] = flight_arg(flight, n + 1);
 	call_fill(flight->row, call->id, args, call);
+	call->at_site = !flight->regs->stub->by_symbol;
 	if (call->iov || call->msg)
 		fill_vectors(call);
 }

@@ -17,7 +17,6 @@
 
 #include "core/sys.h"
 #include "preload/around.h"
-#include "preload/mark.h"
 #include "preload/sites_stub.h"
 
 #define LATE_WAIT_NS  300000000ull
@@ -320,12 +319,10 @@ static void module_patch_late(struct module *m)
 		missed();
 		return;
 	}
-	if (!module_patch(m)) {
+	if (module_patch(m))
+		region_note(m);
+	else
 		missed();
-		return;
-	}
-	region_note(m);
-	mark_module(m->base, m->plan);
 }
 
 static void late_patch(int fd, uint64_t at, uint64_t bytes, uint64_t offset)

@@ -1,4 +1,5 @@
 /* process.c - our slot, and the creation paths of threads and children. */
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -6,6 +7,16 @@
 #include "preload/guest.h"
 
 _Thread_local struct thread guest_thread;
+bool guest_by_symbols;
+
+/* What glibc has and musl hasn't, or the other way round. */
+extern char __libc_single_threaded __attribute__((weak));
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void),
+			     void *) __attribute__((weak));
+extern HIDDEN void *__dso_handle;
+
+static const char nobody_knows;
+const char *guest_single_threaded = &nobody_knows;
 int (*thread_create_real)(pthread_t *, const pthread_attr_t *,
 			  void *(*)(void *), void *);
 
@@ -23,6 +34,9 @@ static int32_t own_pid(void)
 void process_check_in(struct state *state)
 {
 	struct process *slot = slot_of_exec(state, own_pid());
+
+	if (&__libc_single_threaded)
+		guest_single_threaded = &__libc_single_threaded;
 
 	if (slot) {
 		slot->path = slot_offspring(slot->path, BY_EXEC, 0);
@@ -90,6 +104,21 @@ static void fork_came(void)
 		forked(BY_FORK);
 }
 
+/* glibc's pthread_atfork() is linked into whoever calls it. */
+static void watch_forks(void)
+{
+	int (*atfork)(void (*)(void), void (*)(void), void (*)(void));
+
+	if (__register_atfork) {
+		__register_atfork(fork_comes, NULL, fork_came, &__dso_handle);
+		return;
+	}
+	atfork = (int (*)(void (*)(void), void (*)(void), void (*)(void)))dlsym(
+		RTLD_DEFAULT, "pthread_atfork");
+	if (atfork)
+		atfork(fork_comes, NULL, fork_came);
+}
+
 void process_watch_forks(void)
 {
 	long page = sys6(SYS_mmap, 0, SHARED_PAGE, PROT_READ | PROT_WRITE,
@@ -104,7 +133,7 @@ void process_watch_forks(void)
 	wiped_on_fork = (uint32_t *)page;
 	pid_kept = own_pid();
 	*wiped_on_fork = 1;
-	pthread_atfork(fork_comes, NULL, fork_came);
+	watch_forks();
 }
 
 int32_t process_of_memory(void)

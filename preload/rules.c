@@ -55,16 +55,17 @@ static void event_fill(const struct flight *flight,
 
 	if (call->after)
 		event.flags |= EVENT_AFTER;
-	if (regs)
+	if (regs && !regs->stub->by_symbol)
 		event.flags |= EVENT_SITE;
 	if (rule->also)
 		event.flags |= EVENT_ALSO;
 	if (atomic_exchange(&first_event_of, guest_process->born_ns) !=
 	    guest_process->born_ns)
 		event.flags |= EVENT_CHILD;
-	event.stack = regs ? stack_number(regs->pc, site_regs_sp(regs),
-					  site_regs_bp(regs))
-			   : stack_number_here();
+	event.stack = event.flags & EVENT_SITE
+			      ? stack_number(regs->pc, site_regs_sp(regs),
+					     site_regs_bp(regs))
+			      : stack_number_here();
 	*ret_event = event;
 }
 

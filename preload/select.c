@@ -43,7 +43,7 @@ static bool frame_holds(const struct flight *flight, const char *glob)
 {
 	const struct site_regs *regs = flight->regs;
 
-	if (regs)
+	if (regs && !regs->stub->by_symbol)
 		return stack_has_frame(regs->pc, site_regs_sp(regs),
 				       site_regs_bp(regs), glob);
 	return stack_has_frame_here(glob);
@@ -143,10 +143,12 @@ static bool addr_holds(const struct call *call, unsigned r)
 	       1;
 }
 
-/* What the call is about is looked at once, for all rules of the chain. */
+/* What the call is about is looked at once, for all rules of the chain; and
+ * isn't remembered where libc may close it unseen. */
 static uint64_t objects_of_fd(struct flight *flight, int fd)
 {
-	bool will_close = call_table[flight->call.id].flags & CALL_RELEASES_FD;
+	bool will_close = guest_by_symbols ||
+			  call_table[flight->call.id].flags & CALL_RELEASES_FD;
 
 	if (!flight->has_objects)
 		flight->objects = object_rules(fd, will_close);

@@ -99,7 +99,7 @@ site_slow:
 	jz	.Lno
 	movzwl	QUICK_ROW_CALL(%r10), %ecx
 	lea	PROCESS_CALLS(%rdx,%rcx,8), %rdx
-	mov	__libc_single_threaded@GOTPCREL(%rip), %rcx
+	mov	guest_single_threaded(%rip), %rcx
 	cmpb	$0, (%rcx)
 	je	.Lcount_locked
 	incq	(%rdx)
@@ -333,8 +333,7 @@ site_funnel_result:
 
 /* ---- SITE_AROUND: `syscall` was displaced, make it here ------------------
  * For stubs of which unwinders know nothing; those of the pool below make it
- * themselves.  All calls of this section, preload/mark.h, are the target's. */
-	.section mishap_around, "ax", @progbits
+ * themselves.  From here to site_around_end all calls are the target's. */
 	.globl	site_around
 	.hidden	site_around
 	.type	site_around, @function
@@ -380,6 +379,9 @@ site_pool:
 	.skip	SITE_POOL_BYTES, 0xcc
 	.cfi_endproc
 	.size	site_pool, .-site_pool
+	.globl	site_around_end
+	.hidden	site_around_end
+site_around_end:
 	.p2align 12
 
 	.section .note.GNU-stack, "", @progbits

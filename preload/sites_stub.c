@@ -123,6 +123,7 @@ uint8_t *stub_write(uint8_t *at, uint64_t delta, bool is_known,
 	stub->syscall = base + site->syscall;
 	stub->nr = site->nr;
 	stub->cancel_by_pc = site->kind == SITE_FUNNEL;
+	stub->by_symbol = false; /* the pool is full of int3 */
 	if (site->kind == SITE_BEFORE) {
 		put(&w, displaced, (unsigned)(site->syscall - site->start));
 		stub->proceed = stub->syscall;

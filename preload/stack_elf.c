@@ -14,6 +14,8 @@
 #define DYNAMIC_MAX 256 /* entries of .dynamic that are looked at */
 #define SYMBOLS_MAX (1u << 20)
 
+extern __typeof__(_r_debug) _r_debug __attribute__((weak)); /* musl: none */
+
 /* The program's own path while it could be had: it may chroot later. */
 static char exe_path[256];
 

@@ -37,10 +37,11 @@ static const struct link_map *lasting[LASTING_MAX];
 const void *stack_own_address HIDDEN = &slots;
 
 extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+extern __typeof__(_r_debug) _r_debug __attribute__((weak)); /* musl: none */
 
 static __attribute__((constructor)) void modules_remember(void)
 {
-	const struct link_map *map = _r_debug.r_map;
+	const struct link_map *map = &_r_debug ? _r_debug.r_map : NULL;
 
 	for (unsigned i = 0; map && i < LASTING_MAX; map = map->l_next)
 		lasting[i++] = map;
@@ -130,8 +131,8 @@ static __attribute__((constructor)) void modules_meet(void)
 	struct dl_find_object object;
 	struct stack_module module;
 
-	for (const struct link_map *map = _r_debug.r_map; map;
-	     map = map->l_next) {
+	for (const struct link_map *map = &_r_debug ? _r_debug.r_map : NULL;
+	     map; map = map->l_next) {
 		if (has_python_name(map) &&
 		    object_find((uint64_t)map->l_ld, &object))
 			module_read(&object, &module);

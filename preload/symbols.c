@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "preload/guest.h"
+#include "preload/twin.h"
 
 #define OPEN(...) __VA_ARGS__
 
@@ -92,6 +93,28 @@ static void *reallocarray_moving(void *old, size_t n, size_t size)
 	return arena_move(old, bytes);
 }
 
+/* In the child nobody is there to repair what it is given; at patched sites
+ * its execve() comes by. */
+static int posix_spawn_bringing(pid_t *ret_pid, const char *path,
+				const posix_spawn_file_actions_t *actions,
+				const posix_spawnattr_t *attr,
+				char *const *argv, char *const *env)
+{
+	if (guest_by_symbols)
+		env = exec_environ(env);
+	return real.posix_spawn(ret_pid, path, actions, attr, argv, env);
+}
+
+static int posix_spawnp_bringing(pid_t *ret_pid, const char *path,
+				 const posix_spawn_file_actions_t *actions,
+				 const posix_spawnattr_t *attr,
+				 char *const *argv, char *const *env)
+{
+	if (guest_by_symbols)
+		env = exec_environ(env);
+	return real.posix_spawnp(ret_pid, path, actions, attr, argv, env);
+}
+
 /* ---- finding them ----------------------------------------------------- */
 
 static enum { UNRESOLVED, RESOLVING, RESOLVED } resolved;
@@ -111,6 +134,7 @@ void symbols_resolve(void)
 	real.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
 	real.malloc_usable_size =
 		(size_t(*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
+	twins_find();
 	thread_create_real = real.pthread_create;
 	resolved = RESOLVED;
 	go = real;
@@ -118,6 +142,8 @@ void symbols_resolve(void)
 	go.reallocarray = reallocarray_moving;
 	go.getaddrinfo = getaddrinfo_noted;
 	go.pthread_create = thread_create;
+	go.posix_spawn = posix_spawn_bringing;
+	go.posix_spawnp = posix_spawnp_bringing;
 }
 
 /* True: the real functions can be called. */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "runner/doors.h"
 #include "runner/oracles/oracle.h"
 
 /* One more of our own findings.  Takes expected and seen. */
@@ -118,9 +119,12 @@ char *books_rule_why(const struct evidence *evidence, size_t index)
 	unsigned long long calls = rule_calls(evidence, rule);
 	_cleanup_words_ char *which = rule_words(rule->text, selectors);
 	_cleanup_words_ char *when = rule_words(rule->text, triggers);
+	_cleanup_words_ char *undone = books_notify_why(evidence, index);
 
 	if (!which || !when)
 		return NULL;
+	if (undone)
+		return words_say("never fired: %s", undone);
 	if (!rule_phase_reached(evidence, rule))
 		return words_say("never fired: its phase was never reached");
 	if (matched && *when)
@@ -189,26 +193,12 @@ static bool sites_are_needed(const struct scenario *scenario)
 	return false;
 }
 
-static const char *sites_words(uint32_t sites)
-{
-	switch (sites) {
-	case SITES_NO_PLAN:
-		return "there is no patch plan for its libc";
-	case SITES_MISMATCH:
-		return "its libc isn't what the patch plan was made for";
-	case SITES_NO_MEMORY:
-		return "there was no room for stubs near its libc";
-	default:
-		return NULL;
-	}
-}
-
 static int judge_process(const struct evidence *evidence,
 			 const struct process_seen *process,
 			 struct findings *findings)
 {
 	const struct scenario *scenario = evidence->scenario;
-	const char *refused = sites_words(process->sites);
+	const char *refused = doors_refused_words(process->sites);
 	uint64_t sites = (uint64_t)process->sites_patched + process->sites_left;
 	const char *exe = *process->exe ? process->exe : "a program";
 	int error = 0;
@@ -546,9 +536,10 @@ int books_judge(const struct evidence *evidence, struct findings *findings)
 {
 	static int (*const all[])(const struct evidence *,
 				  struct findings *) = {
-		judge_ready,	judge_presence,	 judge_rules,
-		judge_services, judge_workloads, judge_phases,
-		judge_losses,	judge_balance,	 judge_anything,
+		judge_ready,	    judge_presence,  judge_rules,
+		judge_services,	    judge_workloads, judge_phases,
+		judge_losses,	    judge_balance,   judge_anything,
+		books_notify_judge,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {

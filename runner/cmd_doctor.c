@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "runner/coverage.h"
-#include "runner/doctor_probes.h"
 #include "runner/launch.h"
+#include "runner/notify.h"
 #include "runner/rundir.h"
 #include "runner/sandbox.h"
 #include "runner/sites.h"
@@ -196,6 +196,22 @@ static bool sandbox_works(char **ret_seen, char **ret_advice)
 	return !error;
 }
 
+static bool notify_door_works(char **ret_seen, char **ret_advice)
+{
+	char *why = NULL;
+
+	if (notify_works(&why)) {
+		*ret_seen = words_say("seccomp user notification, for static "
+				      "and Go programs");
+		return true;
+	}
+	*ret_seen = why;
+	*ret_advice = words_say("static and Go targets can't be entered "
+				"(INCONCLUSIVE); in docker: --security-opt "
+				"seccomp=unconfined");
+	return false;
+}
+
 static bool symbols_work(char **ret_seen, char **ret_advice)
 {
 	struct stat st;
@@ -218,6 +234,7 @@ static const struct check checks[] = {
 	{ "system calls", NEED_BASIC, sites_work },
 	{ "working directory", NEED_NICE, runs_work },
 	{ "sandbox", NEED_SANDBOX, sandbox_works },
+	{ "notify door", NEED_NICE, notify_door_works },
 	{ "debug information", NEED_NICE, symbols_work },
 };
 
@@ -324,7 +341,6 @@ int cmd_doctor(int argc, char **argv)
 		json_array_append_new(list,
 				      check_json(check, works, seen, advice));
 	}
-	doctor_probes(out, list);
 	fprintf(out, "%s\n",
 		basics ? "mishap run works here"
 		       : "mishap run doesn't work here yet: see NO above");

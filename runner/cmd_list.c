@@ -78,6 +78,18 @@ static char *aliases_of(struct arena *arena, unsigned id)
 	return out.bytes;
 }
 
+static char *twins_of(struct arena *arena, unsigned id)
+{
+	struct builder out = { .arena = arena };
+
+	builder_add(&out, "", 0);
+	for (size_t i = 0; i < call_twins_count; i++)
+		if (call_twins[i].id == id)
+			builder_print(&out, "%s%s", out.count ? " " : "",
+				      call_twins[i].name);
+	return out.bytes;
+}
+
 static char *faults_of(struct arena *arena, unsigned id)
 {
 	struct builder out = { .arena = arena };
@@ -95,7 +107,7 @@ static json_t *call_json(unsigned id)
 {
 	const struct call_info *call = &call_table[id];
 	json_t *errnos = json_array(), *cites = json_object();
-	json_t *aliases = json_array();
+	json_t *aliases = json_array(), *twins = json_array();
 
 	for (unsigned i = 0; i < call->errnos_count; i++)
 		json_array_append_new(errnos,
@@ -107,10 +119,15 @@ static json_t *call_json(unsigned id)
 		if (call_aliases[i].id == id)
 			json_array_append_new(
 				aliases, json_string(call_aliases[i].name));
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name",
+	for (size_t i = 0; i < call_twins_count; i++)
+		if (call_twins[i].id == id)
+			json_array_append_new(twins,
+					      json_string(call_twins[i].name));
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name",
 			 call->name, "family", call_family_names[call->family],
 			 "door", doors_of(call), "pages", call->pages, "errnos",
-			 errnos, "also", cites, "aliases", aliases);
+			 errnos, "also", cites, "aliases", aliases, "symbols",
+			 twins);
 }
 
 static void call_detail(struct list *list, unsigned id)
@@ -123,6 +140,8 @@ static void call_detail(struct list *list, unsigned id)
 	       call->has_kernel ? "patched site" : "symbol");
 	if (*aliases_of(list->arena, id))
 		indented("  also called  ", 15, aliases_of(list->arena, id));
+	if (*twins_of(list->arena, id))
+		indented("  else by      ", 15, twins_of(list->arena, id));
 	for (unsigned i = 0; i < call->errnos_count; i++)
 		builder_print(&out, "%s ", error_name(call->errnos[i]));
 	builder_print(&out, "(%s)", call->pages);

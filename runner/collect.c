@@ -204,9 +204,12 @@ static void books_close(const struct collect *collect,
 	evidence->vfork_skipped += atomic_load(&state->vfork_skipped);
 	evidence->processes_lost += atomic_load(&state->processes_lost);
 	evidence->late_missed += atomic_load(&state->late_missed);
+	evidence->uring_refused += atomic_load(&state->uring_refused);
+	evidence->foreign += atomic_load(&state->foreign);
 	for (size_t i = 0; i < PLAN_RULES_MAX; i++) {
 		evidence->matched[i] += atomic_load(&state->matched[i]);
 		evidence->fired[i] += atomic_load(&state->fired[i]);
+		evidence->undone[i] += atomic_load(&state->undone[i]);
 	}
 	for (size_t i = 0; i < CALL_COUNT; i++)
 		evidence->calls[i] += collect->calls[i];

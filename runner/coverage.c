@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "runner/coverage_run.h"
+#include "runner/doors.h"
 #include "runner/interrupt.h"
 #include "runner/late.h"
 #include "runner/launch.h"
@@ -65,6 +66,8 @@ static int doors_open(struct measurement *m)
 	free(m->library);
 	m->library = lent;
 	m->inside = launch_environment(&none, m->library, m->shared.path);
+	if (doors_wanted(&m->shared.header->doors) < 0)
+		return skipped_say(DOORS_ENV " wants best or symbols");
 	memset(m->shared.state->armed_nr, NR_COUNTED,
 	       sizeof(m->shared.state->armed_nr));
 	memset(m->shared.state->armed_call, 1,

@@ -12,6 +12,7 @@
 
 #include "runner/clock.h"
 #include "runner/interrupt.h"
+#include "runner/doors.h"
 #include "runner/sites.h"
 
 #define STOP_ASK_NS (5 * NS_PER_S)
@@ -91,8 +92,14 @@ static int shared_make(struct engine *engine)
 {
 	const struct strings *env = &engine->scenario->target.env;
 	char *lent = NULL;
+	uint32_t doors;
 	int error;
 
+	if (doors_wanted(&doors) < 0)
+		return engine_fail(-EINVAL,
+				   DOORS_ENV "=%s: wants best or "
+					     "symbols",
+				   getenv(DOORS_ENV));
 	shared_dirs_sweep();
 	error = shared_file_create(engine->plan_bytes, engine->plan_size,
 				   engine->library, &engine->shared);
@@ -108,6 +115,7 @@ static int shared_make(struct engine *engine)
 				   "no room to meet the target in "
 				   "(/dev/shm): %s",
 				   strerror(-error));
+	engine->shared.header->doors = doors;
 	if (!engine->options->keep_scratch)
 		shared_file_note_scratch(&engine->shared,
 					 engine->evidence->scratch);
@@ -245,9 +253,9 @@ static int reach_prepare(struct engine *engine)
 				   strerror(-error));
 	if (engine->bare)
 		return 0;
-	if (!target_reachable(engine->exe, &engine->evidence->unreachable))
-		return 0; /* it is run all the same, and the verdict says so */
-	sites_prepare(engine->shared.sites_dir, engine->exe);
+	error = engine_door_open(engine);
+	if (error || engine->evidence->unreachable)
+		return error;
 	error = late_open(engine->shared.state, engine->shared.sites_dir,
 			  engine->evidence->sandbox_pid, &engine->late);
 	return error ? engine_fail(error, "the run can't be set up: %s",
@@ -385,6 +393,7 @@ static void wind_down(struct engine *engine)
 		  stop_signal(target), stop_within_ns(target));
 	tree_stop(&engine->tree, TREE_WORKLOAD | TREE_COMMAND, NULL, SIGTERM,
 		  NS_PER_S);
+	engine_door_close(engine);
 	engine_books(engine);
 	engine_endings(engine);
 }
@@ -408,7 +417,9 @@ static void take_down(struct engine *engine)
 {
 	if (engine->tree.open) {
 		services_stop(engine);
-		tree_kill(&engine->tree, ~(unsigned)TREE_SANDBOX);
+		tree_kill(&engine->tree,
+			  ~(unsigned)(TREE_SANDBOX | TREE_GUARDIAN));
+		engine_guardian_wait(engine);
 	}
 	if (engine->sandbox)
 		sandbox_close(engine->sandbox);
@@ -447,7 +458,8 @@ int engine_run(const struct scenario *scenario, const struct options *options,
 				   .bare = bare,
 				   .evidence = evidence,
 				   .deadline_ns = UINT64_MAX,
-				   .shared.owner_fd = -1 };
+				   .shared.owner_fd = -1,
+				   .notify.channel = -1 };
 	launch_signals_keep();
 	sigaction(SIGPIPE, NULL, &pipe_before);
 	signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,7 @@
  *   engine_start.c  programs: prepare, services, target, readiness
  *   engine_end.c    from what was seen to evidence
  *   phases.c        arm, wait, disarm; workloads
+ *   engine_notify.c which door the target gets
  *   limits.c        what ends a run early
  */
 #ifndef MISHAP_RUNNER_ENGINE_H
@@ -14,6 +15,7 @@
 #include "runner/late.h"
 #include "runner/launch.h"
 #include "runner/lease.h"
+#include "runner/notify.h"
 #include "runner/stall.h"
 #include "runner/steady.h"
 
@@ -46,6 +48,8 @@ struct engine {
 	struct capture capture;
 	struct collect collect;
 	struct late late;
+	struct notify notify;	  /* channel -1: the door isn't needed */
+	bool counted[CALL_COUNT]; /* by a `calls` expectation */
 	struct steady_set steady;
 	bool steady_open;
 	struct stall stall;
@@ -80,7 +84,16 @@ char *engine_program_cwd(const struct program *program);
 void engine_books(struct engine *engine);
 void engine_endings(struct engine *engine);
 
+/* engine_notify.c */
+int engine_door_open(struct engine *engine);
+/* engine_door_close - the target is gone: the books are settled. */
+void engine_door_close(struct engine *engine);
+void engine_guardian_wait(struct engine *engine);
+
 /* phases.c */
+/* engine_counted - calls that a `calls` expectation wants counted. */
+void engine_counted(const struct scenario *scenario,
+		    bool ret_counted[CALL_COUNT]);
 void engine_arm(struct engine *engine, unsigned phase);
 void engine_disarm(struct engine *engine);
 void engine_phases(struct engine *engine);

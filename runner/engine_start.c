@@ -285,7 +285,10 @@ int engine_target_start(struct engine *engine)
 				 .err = -1,
 				 .ledger_fd = -1,
 				 .role = TREE_TARGET,
-				 .sandbox = engine->sandbox };
+				 .sandbox = engine->sandbox,
+				 .notify = engine->notify.channel < 0
+						   ? NULL
+						   : &engine->notify };
 	char path[PATH_MAX];
 	int error;
 

@@ -173,6 +173,10 @@ static void io_books(struct io *io, void *item)
 	NUMBER(io, evidence, cut_short);
 	NUMBER(io, evidence, vfork_skipped);
 	NUMBER(io, evidence, late_missed);
+	NUMBER(io, evidence, notify);
+	NUMBER(io, evidence, notify_lost);
+	NUMBER(io, evidence, uring_refused);
+	NUMBER(io, evidence, foreign);
 	NUMBER(io, evidence, processes_lost);
 	NUMBER(io, evidence, fault_first_ns);
 	NUMBER(io, evidence, fault_last_ns);
@@ -180,6 +184,8 @@ static void io_books(struct io *io, void *item)
 		 sizeof(*evidence->matched), io_count);
 	io_fixed(io, "fired", evidence->fired, scenario->rules_count,
 		 sizeof(*evidence->fired), io_count);
+	io_fixed(io, "undone", evidence->undone, scenario->rules_count,
+		 sizeof(*evidence->undone), io_count);
 	io_object(io, "calls", evidence->calls, io_calls);
 	io_object(io, "sites", evidence->sites, io_calls);
 	io_object(io, "sites_left", evidence->sites_left, io_calls);

@@ -321,8 +321,11 @@ _Noreturn static void child_run(struct child *child)
 		error = -errno;
 	if (!error && launch->sandbox)
 		error = sandbox_drop(launch->sandbox);
-	if (!error) {
+	if (!error)
 		signals_restore();
+	if (!error && launch->notify)
+		error = notify_enter(launch->notify);
+	if (!error) {
 		execve(child->path, launch->argv, launch->envp);
 		error = -errno;
 		if (errno == ENOEXEC && child->shell_argv) {

@@ -2,6 +2,7 @@
 #ifndef MISHAP_RUNNER_LAUNCH_H
 #define MISHAP_RUNNER_LAUNCH_H
 
+#include "runner/notify.h"
 #include "runner/sandbox.h"
 #include "runner/tree.h"
 
@@ -13,6 +14,7 @@ struct launch { /* all borrowed */
 	int ledger_fd;	  /* MISHAP_LEDGER_FD of a workload; -1: none */
 	enum tree_role role;
 	const struct sandbox *sandbox; /* NULL: none */
+	const struct notify *notify;   /* its calls are asked about; or NULL */
 };
 
 #define LAUNCH_LEDGER_FD 9

@@ -24,9 +24,10 @@ static void arm_call(unsigned id, uint8_t *armed_nr, uint8_t *armed_call)
 			armed_nr[nr] = 1;
 }
 
-static void arm_counted(const struct scenario *scenario, uint8_t *armed_nr,
-			uint8_t *armed_call)
+void engine_counted(const struct scenario *scenario,
+		    bool ret_counted[CALL_COUNT])
 {
+	memset(ret_counted, 0, CALL_COUNT * sizeof(*ret_counted));
 	for (size_t i = 0; i < scenario->expects_count; i++) {
 		const struct expect *expect = &scenario->expects[i];
 		unsigned id;
@@ -36,7 +37,7 @@ static void arm_counted(const struct scenario *scenario, uint8_t *armed_nr,
 		id = call_find(expect->args.items[0],
 			       strlen(expect->args.items[0]));
 		if (id != CALL_NONE)
-			arm_call(id, armed_nr, armed_call);
+			ret_counted[id] = true;
 	}
 }
 
@@ -66,7 +67,9 @@ void engine_arm(struct engine *engine, unsigned phase)
 		return;
 	memset(armed_call, 0, sizeof(armed_call));
 	plan_arm(&engine->plan, phase, armed_nr, armed_call);
-	arm_counted(engine->scenario, armed_nr, armed_call);
+	for (unsigned id = 0; id < CALL_COUNT; id++)
+		if (engine->counted[id])
+			arm_call(id, armed_nr, armed_call);
 	atomic_store(&state->phase, phase);
 	atomic_store(&state->phase_ns, clock_now_ns());
 	atomic_store(&state->armed, phase_has_rules(&engine->plan, phase));

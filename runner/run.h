@@ -172,6 +172,11 @@ struct evidence {
 	uint64_t events_lost, lapses, unresolved, processes_lost;
 	uint64_t cut_short; /* decisions that a death may have undone */
 	uint64_t vfork_skipped; /* calls that rules wanted, of vfork children */
+	bool notify, notify_lost; /* the notify door was opened; and broke */
+	uint64_t uring_refused; /* calls of io_uring_setup */
+	uint64_t foreign; /* calls of another ABI than x86-64's */
+	/* by rule: calls that matched where its action can't be done */
+	uint64_t undone[PLAN_RULES_MAX];
 	uint64_t late_missed; /* modules with system calls, left unpatched */
 	/* `syscall`s by the call that they make, over all modules that were
 	 * planned; left: of them, those that can't be patched. */

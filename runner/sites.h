@@ -56,6 +56,17 @@ void sites_libraries_free(struct sites_libraries *libraries);
 int sites_count(const char *sites_dir, uint64_t ret_sites[CALL_COUNT],
 		uint64_t ret_left[CALL_COUNT]);
 
+/* target_door - by which door the calls of a program are seen. */
+enum target_door {
+	DOOR_LIBRARY, /* libmishap.so is loaded into it */
+	DOOR_NOTIFY,  /* it can't be; seccomp asks us */
+	DOOR_NONE,
+};
+
+/* target_door - path: as target_reachable's, whose *ret_why is set unless it
+ * is DOOR_LIBRARY. */
+enum target_door target_door(const char *path, char **ret_why);
+
 /* target_reachable - can the library live in this target?
  * false: *ret_why is a sentence (malloc'd): static, another architecture,
  * another libc, a Go program, setuid, setgid or file capabilities (AT_SECURE

@@ -185,39 +185,43 @@ static bool is_privileged(const struct target *target, const char **ret_what)
 	return true;
 }
 
-bool target_reachable(const char *path, char **ret_why)
+enum target_door target_door(const char *path, char **ret_why)
 {
 	struct target target = { 0 };
+	enum target_door door = DOOR_NOTIFY;
 	const char *what = NULL;
 	char *why = NULL;
 	int n = 0;
 
 	if (target_open(path, &target) < 0 || !target.is_elf)
-		return true;
-	if (!target.is_amd64)
+		return DOOR_LIBRARY;
+	if (is_privileged(&target, &what)) {
+		n = asprintf(&why, "%s is %s: ld.so ignores LD_PRELOAD for it",
+			     target.path, what);
+		door = DOOR_NONE;
+	} else if (!target.is_amd64) {
 		n = asprintf(&why, "%s is not an x86-64 program", target.path);
-	else if (target.is_go)
+		door = DOOR_NONE;
+	} else if (target.is_go) {
 		n = asprintf(&why,
 			     "%s is a Go program: it makes its system calls "
 			     "itself, without libc",
 			     target.path);
-	else if (!target.is_dynamic)
+	} else if (!target.is_dynamic) {
 		n = asprintf(&why,
 			     "%s is statically linked: it loads no library, "
 			     "so not ours either",
 			     target.path);
-	else if (strstr(target.interpreter, "ld-musl"))
-		n = asprintf(&why,
-			     "%s runs on musl libc; libmishap.so is built "
-			     "against glibc",
-			     target.path);
-	else if (is_privileged(&target, &what))
-		n = asprintf(&why, "%s is %s: ld.so ignores LD_PRELOAD for it",
-			     target.path, what);
-	else
-		return true;
+	} else {
+		return DOOR_LIBRARY;
+	}
 	*ret_why = n < 0 ? NULL : why;
-	return false;
+	return door;
+}
+
+bool target_reachable(const char *path, char **ret_why)
+{
+	return target_door(path, ret_why) == DOOR_LIBRARY;
 }
 
 /* ---- what it would load -------------------------------------------------- */
@@ -326,6 +330,8 @@ int sites_prepare(const char *sites_dir, const char *target_exe)
 		return r;
 	if (!target.is_dynamic || target.is_go)
 		return -ENOEXEC;
+	if (strstr(target.interpreter, "ld-musl"))
+		return 0; /* none of its sites will be patched */
 	return target_each_library(&target, library_prepare,
 				   (void *)(uintptr_t)sites_dir);
 }

@@ -321,7 +321,7 @@ void tree_close(struct tree *tree)
 	if (!tree->open)
 		return;
 	tree_pause(tree, false);
-	tree_kill(tree, ~0u);
+	tree_kill(tree, ~(unsigned)TREE_GUARDIAN);
 	pthread_mutex_lock(&tree->lock);
 	atomic_store(&tree->closing, true);
 	pthread_cond_broadcast(&tree->changed);

@@ -29,6 +29,7 @@ enum tree_role {
 	TREE_WORKLOAD = 1 << 2,
 	TREE_COMMAND = 1 << 3, /* prepare, probes */
 	TREE_SANDBOX = 1 << 4, /* the first process of its pid namespace */
+	TREE_GUARDIAN = 1 << 5, /* of the notify door; it ends by itself */
 };
 
 struct tree_process {

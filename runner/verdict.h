@@ -15,6 +15,12 @@ int books_judge(const struct evidence *evidence, struct findings *findings);
 /* books_rule_why - why a rule that never fired didn't, in words. */
 char *books_rule_why(const struct evidence *evidence, size_t rule);
 
+/* books_notify.c - the same, of the notify door.  why: what it couldn't do for
+ * the rule; NULL: there is no such thing. */
+int books_notify_judge(const struct evidence *evidence,
+		       struct findings *findings);
+char *books_notify_why(const struct evidence *evidence, size_t rule);
+
 /* trial.c - feed the oracle of a passed finding tampered evidence; sets
  * finding->trial.  0 or -ENOMEM. */
 int trial_hold(const struct evidence *evidence, struct finding *finding);

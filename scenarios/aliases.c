@@ -16,6 +16,17 @@ const struct call_alias call_aliases[] = {
 
 const size_t call_aliases_count = sizeof(call_aliases) / sizeof(*call_aliases);
 
+#define CALL_any CALL_NONE /* syscall(2) */
+#define TWIN(call, number, fails, point, map, type, symbol, ...)               \
+	{ #symbol, CALL_##call },
+#define TWIN_CHK  TWIN
+#define TWIN_OLD  TWIN
+#define TWIN_BODY TWIN
+const struct call_alias call_twins[] = {
+#include "core/twins.def"
+};
+const size_t call_twins_count = sizeof(call_twins) / sizeof(*call_twins);
+
 /* What the symbols' rows fill, as text: "(.size = n * size)". */
 static const struct {
 	uint16_t id;

@@ -168,6 +168,15 @@ static void put_call(FILE *out, unsigned id)
 			call_aliases[i].name);
 		comma = ", ";
 	}
+	fputs(*comma ? "." : "", out);
+	comma = "";
+	for (size_t i = 0; i < call_twins_count; i++) {
+		if (call_twins[i].id != id)
+			continue;
+		fprintf(out, "%s`%s`", *comma ? comma : "\n\nBy symbol: ",
+			call_twins[i].name);
+		comma = " ";
+	}
 	fputs(*comma ? ".\n\n" : "\n\n", out);
 	fprintf(out, "Errnos by %s:", call->pages);
 	for (unsigned i = 0; i < call->errnos_count; i++)

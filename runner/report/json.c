@@ -177,9 +177,32 @@ static json_t *phase_json(const struct evidence *evidence, size_t index)
 	return NULL;
 }
 
+/* By which doors calls were seen, and what passed one of them by. */
+static int doors_put(json_t *json, const struct evidence *evidence,
+		     bool has_sites)
+{
+	json_t *doors = json_array();
+	uint64_t undone = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < evidence->scenario->rules_count; i++)
+		undone += evidence->undone[i];
+	if (has_sites)
+		error |= json_array_append_new(doors, json_string("sites"));
+	if (report_notified(evidence))
+		error |= json_array_append_new(doors, json_string("notify"));
+	error |= put(json, "doors", doors);
+	error |= put(json, "undone", json_integer((json_int_t)undone));
+	error |= put(json, "foreign",
+		     json_integer((json_int_t)evidence->foreign));
+	return error | put(json, "uring_refused",
+			   json_integer((json_int_t)evidence->uring_refused));
+}
+
 static json_t *coverage_json(const struct evidence *evidence)
 {
 	uint64_t patched, left;
+	json_t *json;
 	json_t *calls = json_object(), *unpatched = json_object();
 
 	for (unsigned i = 0; unpatched && i < CALL_COUNT; i++)
@@ -193,7 +216,7 @@ static json_t *coverage_json(const struct evidence *evidence)
 		    put(calls, call_table[i].name,
 			json_integer((json_int_t)evidence->calls[i])) < 0)
 			return NULL;
-	return json_pack("{so sI sI sI sI so? so so?}", "reached",
+	json = json_pack("{so sI sI sI sI so? so so?}", "reached",
 			 json_boolean(!evidence->unreachable &&
 				      evidence->processes_count),
 			 "processes", (json_int_t)evidence->processes_count,
@@ -204,6 +227,10 @@ static json_t *coverage_json(const struct evidence *evidence)
 						    (double)(patched + left))
 					: NULL,
 			 "unpatched", unpatched, "calls", calls);
+	if (json && doors_put(json, evidence, patched + left > 0) == 0)
+		return json;
+	json_decref(json);
+	return NULL;
 }
 
 static json_t *books_json(const struct evidence *evidence)

@@ -157,6 +157,14 @@ void report_sites(const struct evidence *evidence, uint64_t *ret_patched,
 	}
 }
 
+bool report_notified(const struct evidence *evidence)
+{
+	for (size_t i = 0; i < evidence->processes_count; i++)
+		if (evidence->processes[i].sites == SITES_NOTIFIED)
+			return true;
+	return false;
+}
+
 uint64_t report_fired(const struct evidence *evidence)
 {
 	uint64_t fired = 0;

@@ -23,6 +23,8 @@ char *report_mark(const struct mark *mark);
 char *report_title(const struct evidence *evidence);
 /* report_sites - patched and left system call sites of the target's processes,
  * each program counted once. */
+/* report_notified - was any process seen by the notify door? */
+bool report_notified(const struct evidence *evidence);
 void report_sites(const struct evidence *evidence, uint64_t *ret_patched,
 		  uint64_t *ret_left);
 uint64_t report_fired(const struct evidence *evidence);

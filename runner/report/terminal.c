@@ -117,6 +117,8 @@ static void header(const struct page *page, const struct evidence *evidence)
 		snprintf(sites, sizeof(sites), "%llu of %llu sites",
 			 (unsigned long long)patched,
 			 (unsigned long long)(patched + left));
+	if (report_notified(evidence))
+		strcat(sites, *sites ? "; door: notify" : "door: notify");
 	fputs(style(page, "\033[1m"), page->out);
 	spread(page, 0, title ? title : "", seed ? seed : "");
 	fputs(style(page, "\033[0m"), page->out);
@@ -288,6 +290,12 @@ static void summary(const struct page *page, const struct evidence *evidence,
 		verdict_style(page, judgement->verdict), name,
 		style(page, "\033[0m"));
 	wrapped(page, said ? said : "", columns(name) + 2);
+	if (evidence->uring_refused)
+		fprintf(page->out,
+			"  note    io_uring was refused %llu time%s (EPERM): "
+			"its calls can't be seen\n",
+			(unsigned long long)evidence->uring_refused,
+			evidence->uring_refused == 1 ? "" : "s");
 	if (evidence->is_replay)
 		fprintf(page->out,
 			"  again   %llu of %llu decisions came again\n",

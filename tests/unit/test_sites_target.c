@@ -269,7 +269,7 @@ static void a_setuid_or_setgid_program_is_told(void **state)
 	check_reachable(test_path("su"));
 }
 
-static void another_libc_a_go_program_and_another_machine_are_told(void **state)
+static void a_go_program_and_another_machine_are_told_musl_is_let_in(void **state)
 {
 	Elf64_Half machine = EM_AARCH64;
 	FILE *f;
@@ -279,7 +279,7 @@ static void another_libc_a_go_program_and_another_machine_are_told(void **state)
 	test_run("cc -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1 "
 		 "-o %s/musl %s/dynamic.c",
 		 test_dir, test_dir);
-	check_why(test_path("musl"), "musl");
+	check_reachable(test_path("musl"));
 	test_write("go.c",
 		   "__attribute__((section(\".note.go.buildid\"))) int x = 1;"
 		   "int main(void) { return 0; }",
@@ -340,7 +340,7 @@ int main(void)
 		cmocka_unit_test(a_static_program_is_told),
 		cmocka_unit_test(a_setuid_or_setgid_program_is_told),
 		cmocka_unit_test(
-			another_libc_a_go_program_and_another_machine_are_told),
+			a_go_program_and_another_machine_are_told_musl_is_let_in),
 		cmocka_unit_test(
 			every_library_that_makes_system_calls_gets_a_plan),
 	};
