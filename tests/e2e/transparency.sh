@@ -3,70 +3,14 @@
 # never match changes nothing: what real programs and services print, write,
 # return, hold open and do with signals is the same as without us.
 . "$(dirname "$0")/lib.sh"
-chmod 777 .
-as_nobody() {
-	if [ "$(id -u)" = 0 ]; then
-		setpriv --reuid=65534 --regid=65534 --clear-groups \
-			env HOME="$T" "$@"
-	else
-		env HOME="$T" "$@"
-	fi
-}
-never=(-f 'file path=/never/** delay=1s'
-	-f 'net peer=192.0.2.1:1 delay=1s'
-	-f 'alloc nth=4000000000 delay=1s'
-	-f 'dns,time,proc nth=4000000000 delay=1s'
-	-f 'write,read,malloc frame=never_called exe=never size=1 delay=1s')
+. "$ROOT/tests/e2e/transparency.inc"
+. "$ROOT/tests/e2e/postgres.inc"
 
 seq 20000 | sort -R --random-source=<(yes) >in
 mkdir tree
 for i in 1 2 3 4 5; do seq $((i * 700)) >tree/file$i; done
 P=$(free_port)
 export P
-
-listing() { (cd "$1" && find . -printf '%p %m %s\n' | sort); }
-
-place() {
-	rm -rf work && mkdir work
-	[ "$(id -u)" != 0 ] || chown 65534:65534 work
-}
-
-# Both leave bare/ and armed/ (files) and .out, .err, .exit beside them.
-bare() {
-	rm -rf bare* && place
-	(cd work && as_nobody timeout 120 "$@" </dev/null 2>../bare.err |
-		cat >../bare.out
-		echo "${PIPESTATUS[0]}" >../bare.exit)
-	mv work bare
-}
-armed() {
-	rm -rf armed* runs && place
-	(cd work && as_nobody timeout 120 "$MISHAP" run -q --run-dir "$T/runs" \
-		"${never[@]}" -- "$@") </dev/null >said 2>&1
-	cat runs/*/stdout >armed.out
-	cat runs/*/stderr >armed.err
-	jq .target.exit runs/*/report.json >armed.exit
-	mv work armed
-}
-
-# It was armed, it saw calls, it did nothing, and its books are whole.
-idle() {
-	jq -e '[.rules[].fired] == [0, 0, 0, 0, 0] and .rules[0].matched == 0 and
-		([.coverage.calls[]] | add) > 20 and .books.events == 0 and
-		.books.unresolved == 0 and .books.processes_lost == 0 and
-		.coverage.sites_left == 0' runs/*/report.json
-}
-
-same() {
-	bare "$@"
-	armed "$@"
-	cat said
-	for what in out err exit; do
-		diff -a bare.$what armed.$what || return 1
-	done
-	diff -r bare armed && diff <(listing bare) <(listing armed) &&
-		[ -s bare.out ] && idle
-}
 
 it "sort" same sh -c 'sort -S 100k -o out ../in; sort -R --random-source=../in \
 	../in | tail -n 1; sort ../nothing'
@@ -118,12 +62,41 @@ it "bash: traps, pipes, here documents, background jobs" \
 	grep ^Sig[^Q] /proc/self/status; exec 5<../in; read -u 5 a; echo $a; cat <<<here
 	{ sleep 0.05; echo later; } & wait; exit 9'
 
-# What a service holds open and does with signals, told from outside.
-cat >seen <<'X'
-ls /proc/$1/fd | wc -l
-find /proc/$1/fd -lname 'socket:*' | wc -l
-grep '^Sig[^QP]' /proc/$1/status
+cat >web.js <<'X'
+const http = require("http"), fs = require("fs"), crypto = require("crypto");
+const big = fs.readFileSync("../in");
+const sum = b => crypto.createHash("sha1").update(b).digest("hex");
+const server = http.createServer((q, r) => {
+	let got = [];
+	q.on("data", d => got.push(d));
+	q.on("end", () => q.url == "/none" ? (r.statusCode = 404, r.end("none\n"))
+		: r.end(q.method == "POST" ? sum(Buffer.concat(got)) : big));
+});
+const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+const ask = (path, body) => new Promise((good, bad) => {
+	const q = http.request({ agent, port: server.address().port, path,
+		host: "127.0.0.1", method: body ? "POST" : "GET" }, r => {
+		let got = [];
+		r.on("data", d => got.push(d));
+		r.on("end", () => good(r.statusCode + " " + sum(Buffer.concat(got))));
+	});
+	q.on("error", bad);
+	q.end(body);
+});
+server.listen(0, "127.0.0.1", async () => {
+	const all = [];
+	for (let i = 0; i < 40; i++)
+		all.push(ask(i % 5 ? "/" + i : "/none", i % 2 ? big : null));
+	console.log((await Promise.all(all)).join("\n"));
+	console.log(fs.readdirSync("/proc/self/fd").length);
+	console.log(fs.readFileSync("/proc/self/status", "utf8").match(/^Sig[^Q].*$/mg));
+	agent.destroy();
+	server.close(() => { fs.writeFileSync("out", "closed"); process.exitCode = 6; });
+});
 X
+with node it "node's http over loopback, 40 requests" same node ../web.js
+
+# What a service holds open and does with signals, told from outside.
 cat >redis <<'X'
 redis-server --port $P --save '' --appendonly yes --appendfsync always \
 	--aof-use-rdb-preamble no >log & server=$!
@@ -172,6 +145,14 @@ grep -c -E 'emerg|alert|crit' error.log
 rm -f error.log
 X
 it "nginx and curl: ranges, parallel downloads, reload, quit" same bash ../nginx
+
+pgbench_says "-c 4 -j 2 -t 50" >postgres
+if [ -n "$pg_bin" ]; then
+	it "postgres: initdb, psql, pgbench, checkpoint, stop" same bash ../postgres
+else
+	skip "postgres: initdb, psql, pgbench, checkpoint, stop" \
+		"postgres isn't installed"
+fi
 
 # The same comparison sees a fault when there is one.
 idle() { jq -e '.books.fired > 0' runs/*/report.json; }
