@@ -149,7 +149,7 @@ demo: all targets ## take six real programs through real faults, read verdicts
 check: all units targets ## all tests that belong to every change
 	$(Q)tests/run check
 
-check-long: all units targets ## stress, conformance, fuzz, loaded machine: long
+check-long: all units targets ## check, then stress: an hour (STRESS_SECONDS shortens each)
 	$(Q)tests/run long
 
 bench: all targets $(BUILD)/bench/calls $(BUILD)/bench/stack ## ratios against bare, in one run
@@ -202,6 +202,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -m 755 $(BUILD)/libmishap.so "$(DESTDIR)$(PREFIX)/lib/mishap/"
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
 	install -m 644 scenarios/library/*.yaml "$(DESTDIR)$(PREFIX)/share/mishap/scenarios/"
+	install -m 644 tools/valgrind.supp "$(DESTDIR)$(PREFIX)/share/mishap/"
 	install -m 644 completions/mishap.bash \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap"
 

@@ -16,6 +16,13 @@
 /* glibc keeps these two for itself, nptl(7). */
 #define SIGNAL_IS_LIBCS(n) ((n) == 32 || (n) == 33)
 
+/* What a thread brings upon itself, signal(7): none of these comes while it
+ * sleeps, but AddressSanitizer and runtimes handle them, without SA_RESTART. */
+#define BIT(n) (1ull << ((n)-1))
+#define SIGNALS_OF_FAULTS                                                      \
+	(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) | BIT(SIGFPE) |              \
+	 BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGSYS))
+
 /* As the kernel has it, sigaction(2), "C library/kernel differences". */
 struct kernel_action {
 	void *handler;
@@ -38,7 +45,7 @@ static bool interrupts(const struct flight *flight)
 	for (int n = 1; n <= 64; n++) {
 		struct kernel_action action = { 0 };
 
-		if (SIGNAL_IS_LIBCS(n) ||
+		if (SIGNAL_IS_LIBCS(n) || SIGNALS_OF_FAULTS & BIT(n) ||
 		    sys6(SYS_rt_sigaction, n, 0, (long)&action, 8, 0, 0) < 0)
 			continue;
 		if (action.handler != (void *)SIG_DFL &&

@@ -3,13 +3,14 @@
 # that a rule wants and files that it doesn't: not one decision may go astray.
 . "$(dirname "$0")/../e2e/lib.sh"
 RUN=$BUILD/tests/guest_run
+seconds=${STRESS_SECONDS:-120} # for each of the two storms
 : >good
 : >bad
 chmod 666 good bad
 storm() {
 	: >good
-	timeout 120 "$RUN" -o books -r 'write path=**/bad fail=EIO' "$@" -- \
-		"$TARGETS/guest_storm" "$T" 20
+	timeout $((seconds + 100)) "$RUN" -o books -r 'write path=**/bad fail=EIO' "$@" -- \
+		"$TARGETS/guest_storm" "$T" "$seconds"
 	local rc=$?
 	grep '^books' books
 	[ "$rc" = 0 ] && grep -q 'lapses=0 unresolved=0 lost=0 .* processes_lost=0' books &&

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The same scenario 100 times while every core is busy: one verdict.
+# The same scenario 100 times (or, if STRESS_SECONDS is set, for so long) while
+# every core is busy: one verdict.
 . "$(dirname "$0")/../e2e/lib.sh"
 L=$ROOT/scenarios/library
 for _ in $(seq "$(nproc)"); do
@@ -7,9 +8,10 @@ for _ in $(seq "$(nproc)"); do
 	pids+=($!)
 done
 hundred() { # WANTED-EXIT OPTION…
-	local want=$1 i rc
+	local want=$1 i rc end=$((SECONDS + ${STRESS_SECONDS:-3600}))
 	shift
 	for i in $(seq 100); do
+		[ "$SECONDS" -lt "$end" ] || break
 		timeout 120 "$MISHAP" run -q --run-dir "$T/runs" --sandbox "$@" \
 			>"$T/last" 2>&1
 		rc=$?
