@@ -33,7 +33,18 @@ pic   = $(patsubst %,$(BUILD)/pic/%.o,$(1))
 units := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
 targets := $(patsubst tests/targets/%.c,$(BUILD)/targets/%,$(target_src))
 
-all: $(BUILD)/mishap $(BUILD)/libmishap.so ## build what runs, without install
+# The probes are built where what they need is there (make deps); mishap works
+# without them, and says so.
+CLANG      ?= $(firstword $(shell command -v clang clang-19 clang-16 clang-14) clang)
+BPFTOOL    ?= $(firstword $(shell command -v bpftool /usr/sbin/bpftool) \
+              $(wildcard /usr/lib/linux-tools/*/bpftool) bpftool)
+LLVM_STRIP ?= $(firstword $(shell command -v llvm-strip llvm-strip-19 llvm-strip-16 llvm-strip-14) llvm-strip)
+bpf_missing := $(shell tools/bpf-missing "$(CC)" $(CLANG) $(BPFTOOL) $(LLVM_STRIP))
+bpf_groups  := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
+bpf_src     := $(filter-out %.bpf.c,$(wildcard bpf/*.c))
+watch       := $(if $(bpf_missing),skip-watch,$(BUILD)/mishap-watch)
+
+all: $(BUILD)/mishap $(BUILD)/libmishap.so $(watch) ## build what runs, without install
 
 $(BUILD)/faults.def: $(faults_src) Makefile
 	@mkdir -p $(@D)
@@ -80,6 +91,35 @@ $(BUILD)/libmishap.so: $(call pic,$(core_src) $(faults_src) $(preload_src)) prel
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,now,-z,defs,-z,nodelete \
 		-Wl,--version-script=preload/exports.map -Wl,-Bsymbolic \
 		$(filter %.o,$^) -o $@ -lc
+
+# A group of probes is an object of its own.  libbpf's linker drops what only
+# the compiler wanted; the skeleton is the object as C.
+BPF_FLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v3 \
+             -D__TARGET_ARCH_x86 -I. -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MF $(BUILD)/bpf/$*.d -MT $@ -c $< -o $(BUILD)/bpf/$*.o
+	$(Q)$(LLVM_STRIP) -g $(BUILD)/bpf/$*.o
+	$(Q)$(BPFTOOL) gen object $@ $(BUILD)/bpf/$*.o 2>/dev/null
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>/dev/null
+
+skeletons := $(patsubst %,$(BUILD)/bpf/%.skel.h,$(bpf_groups))
+
+$(call obj,$(bpf_src)): $(BUILD)/obj/%.o: % Makefile $(skeletons)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -I$(BUILD)/bpf $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/mishap-watch: $(call obj,$(bpf_src)) $(call obj,$(core_src) $(faults_src))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lbpf -o $@
+
+skip-watch:
+	@echo "  SKIP    mishap-watch, the probes: missing $(bpf_missing) (make deps)"
 
 # One cmocka program per unit; it links the house, never the exported wrappers.
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
@@ -200,6 +240,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
 	install -m 755 $(BUILD)/mishap "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 $(BUILD)/libmishap.so "$(DESTDIR)$(PREFIX)/lib/mishap/"
+	$(if $(bpf_missing),,install -m 755 $(BUILD)/mishap-watch "$(DESTDIR)$(PREFIX)/bin/")
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
 	install -m 644 scenarios/library/*.yaml "$(DESTDIR)$(PREFIX)/share/mishap/scenarios/"
 	install -m 644 tools/valgrind.supp "$(DESTDIR)$(PREFIX)/share/mishap/"
@@ -213,7 +254,7 @@ help: ## this list
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)
 
-.PHONY: all units targets deps demo check check-long bench fuzz asan tsan \
+.PHONY: all skip-watch units targets deps demo check check-long bench fuzz asan tsan \
 	format tidy docs install help clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,7 +1,7 @@
 # bash completion for mishap(1).
 _mishap() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="run replay report halt check explain fmt list powercut doctor"
+	local commands="run replay report halt check explain fmt list powercut watch doctor"
 	local command=${COMP_WORDS[1]} common run_dir=.mishap/runs i
 
 	COMPREPLY=()
@@ -26,6 +26,16 @@ _mishap() {
 		compopt -o default
 		return
 		;;
+	--data | --sites)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
+	--groups)
+		mapfile -t COMPREPLY < <(compgen -W \
+			"life,net life,net,sys life,net,sys,latency,durable" -- "$cur")
+		return
+		;;
 	--color)
 		mapfile -t COMPREPLY < <(compgen -W "always never auto" -- "$cur")
 		return
@@ -35,7 +45,7 @@ _mishap() {
 		mapfile -t COMPREPLY < <(compgen -W "time= faults= rss=" -- "$cur")
 		return
 		;;
-	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout)
+	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout | --pid | --interval)
 		return
 		;;
 	esac
@@ -76,6 +86,7 @@ _mishap() {
 			--show --into --quiet --help --" -- "$cur") ;;
 		esac
 		;;
+	watch) mapfile -t COMPREPLY < <(compgen -W "--pid --interval --groups --data --sites --json --help --" -- "$cur") ;;
 	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --count-by --load --ready --timeout --json --help" -- "$cur") ;;
 	list) mapfile -t COMPREPLY < <(compgen -W "calls families faults
 		expectations scenarios --json --docs --help" -- "$cur") ;;

@@ -17,6 +17,7 @@
 
 #include "core/plan.h"
 #include "core/python.h"
+#include "core/watch.h" /* SHARED_MARK_* */
 
 #define SHARED_ENV "MISHAP_SHARED"
 #define SHARED_MAGIC 0x3144455241485321ull
@@ -173,13 +174,6 @@ struct shared_code {
 /* What armed_nr says of a number: go by, ask the hook, ask it and count. */
 enum armed_nr { NR_PASSES, NR_ASKED, NR_COUNTED };
 
-/* Where numbers are counted (`mishap doctor --coverage`), a process says when
- * it is ready by two calls of madvise(2) with an advice that no kernel knows:
- * where the library's own text stands, and where in it sites' calls are made
- * on the target's behalf. */
-#define SHARED_MARK_OWN	   0x6d6f776e
-#define SHARED_MARK_AROUND 0x6d617264
-
 /* A module that wants a patch plan, or has been found not to need one. */
 enum late_status {
 	LATE_FILLING,
@@ -212,7 +206,7 @@ struct state {
 	_Atomic uint32_t phase; /* 0.. */
 	_Atomic uint64_t phase_ns; /* when it began */
 	int32_t runner_pid;
-	uint32_t pad;
+	_Atomic uint32_t watched; /* probes count: say what stands where */
 
 	/* The books. */
 	_Atomic uint64_t lapses; /* decisions held back by a lapsed lease */

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/sys.h"
+#include "preload/mark.h"
 
 /* glibc's pthread->cancelhandling, nptl/descr.h: cancelled, and neither
  * disabled nor exiting nor ended. */
@@ -43,6 +44,11 @@ bool around_is_cancelled(const struct site_regs *regs)
 	       CANCELED;
 }
 
+static MAKES_CALLS long around_here(long nr, const long arg[6])
+{
+	return sys6(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
 long around_call(const struct site_regs *regs)
 {
 	const struct site_stub *stub = regs->stub;
@@ -54,7 +60,7 @@ long around_call(const struct site_regs *regs)
 	for (unsigned i = 0; i < 6; i++)
 		arg[i] = (long)*site_arg(regs, i + 1);
 	if (!stub->cancel_by_pc)
-		return sys6(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+		return around_here(nr, arg);
 	funnel = (funnel_function *)(uintptr_t)stub->syscall;
 	return funnel(cancel_flags(regs), nr, arg[0], arg[1], arg[2], arg[3],
 		      arg[4], arg[5]);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "preload/guest.h"
+#include "preload/mark.h"
 
 /* What the doors look at while nothing is mapped. */
 static const _Alignas(SHARED_PAGE) uint8_t inert[SHARED_PAGE];
@@ -145,20 +146,6 @@ void guest_boot(void)
 	guest_state = state;
 	exe_look();
 	quick_fill();
-}
-
-/* Tell an independent count from when on, and what it mustn't count. */
-static void mark_ready(void)
-{
-	extern HIDDEN const char __ehdr_start[], etext[];
-	extern HIDDEN const char site_around[], site_around_end[];
-
-	if (guest_state->armed_nr[SYS_madvise] != NR_COUNTED)
-		return;
-	sys3(SYS_madvise, (long)site_around, site_around_end - site_around,
-	     SHARED_MARK_AROUND);
-	sys3(SYS_madvise, (long)__ehdr_start, etext - __ehdr_start,
-	     SHARED_MARK_OWN);
 }
 
 /* Only glibc's way to cancel threads is known to bear patched sites. */

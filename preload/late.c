@@ -17,6 +17,7 @@
 
 #include "core/sys.h"
 #include "preload/around.h"
+#include "preload/mark.h"
 #include "preload/sites_stub.h"
 
 #define LATE_WAIT_NS  300000000ull
@@ -319,10 +320,12 @@ static void module_patch_late(struct module *m)
 		missed();
 		return;
 	}
-	if (module_patch(m))
-		region_note(m);
-	else
+	if (!module_patch(m)) {
 		missed();
+		return;
+	}
+	region_note(m);
+	mark_module(m->base, m->plan);
 }
 
 static void late_patch(int fd, uint64_t at, uint64_t bytes, uint64_t offset)

@@ -333,7 +333,8 @@ site_funnel_result:
 
 /* ---- SITE_AROUND: `syscall` was displaced, make it here ------------------
  * For stubs of which unwinders know nothing; those of the pool below make it
- * themselves.  From here to site_around_end all calls are the target's. */
+ * themselves.  All calls of this section, preload/mark.h, are the target's. */
+	.section mishap_around, "ax", @progbits
 	.globl	site_around
 	.hidden	site_around
 	.type	site_around, @function
@@ -379,9 +380,6 @@ site_pool:
 	.skip	SITE_POOL_BYTES, 0xcc
 	.cfi_endproc
 	.size	site_pool, .-site_pool
-	.globl	site_around_end
-	.hidden	site_around_end
-site_around_end:
 	.p2align 12
 
 	.section .note.GNU-stack, "", @progbits

@@ -18,6 +18,7 @@
 #include "core/sys.h"
 #include "preload/site_amd64.h"
 #include "preload/late.h"
+#include "preload/mark.h"
 #include "preload/sites_module.h"
 #include "preload/sites_stub.h"
 
@@ -464,6 +465,8 @@ static enum process_sites modules_patch(struct search *s, uint32_t *ret_patched,
 		const struct module *m = &s->modules[i];
 		bool done = module_patch(m);
 
+		if (done)
+			mark_module(m->base, m->plan);
 		for (uint32_t k = 0; k < m->plan->count; k++) {
 			patched += done && is_patched(&m->sites[k]);
 			left += m->sites[k].kind == SITE_LEFT ||

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runner/coverage.h"
+#include "runner/doctor_probes.h"
 #include "runner/launch.h"
 #include "runner/notify.h"
 #include "runner/rundir.h"
@@ -341,6 +342,7 @@ int cmd_doctor(int argc, char **argv)
 		json_array_append_new(list,
 				      check_json(check, works, seen, advice));
 	}
+	doctor_probes(out, list);
 	fprintf(out, "%s\n",
 		basics ? "mishap run works here"
 		       : "mishap run doesn't work here yet: see NO above");

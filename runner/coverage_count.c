@@ -160,8 +160,11 @@ static bool mark_take(struct image_made *program, const struct count_call *call)
 	uint64_t start = call->args[0], bytes = call->args[1];
 	bool own = call->args[2] == SHARED_MARK_OWN;
 
-	if (call->nr != SYS_madvise ||
-	    (!own && call->args[2] != SHARED_MARK_AROUND))
+	if (call->nr != SYS_madvise)
+		return false;
+	if (call->args[2] == SHARED_MARK_MODULE)
+		return true;
+	if (!own && call->args[2] != SHARED_MARK_AROUND)
 		return false;
 	(own ? program->own : program->around)[0] = start;
 	(own ? program->own : program->around)[1] = start + bytes;

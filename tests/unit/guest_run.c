@@ -1,11 +1,13 @@
 /* guest_run - run a program under a hand-made plan and say what was decided.
  *
  *   guest_run [-r RULE]… [-p PHASES] [-o FILE] [-l LIBRARY] [-d DIR] [-k MS]
- *             [-n MS] [-q] [--] COMMAND…
+ *             [-n MS] [-q] [-w DIR] [--] COMMAND…
  *   -o  where the books go, one line each; default: stderr
  *   -d  where the shared file goes; default: a new directory in /tmp
  *   -k  let go of the lease after MS, as a runner does that dies
  *   -n  go to the next phase every MS
+ *   -w  count every system call, and say to probes what stands where; patch
+ *       plans go to DIR, and stay there
  *   -q  all doors closed: only what the library does by itself
  * Ends when every descendant has ended, with COMMAND's status.
  */
@@ -16,6 +18,14 @@
 
 #include "runner/sites.h"
 #include "tests/unit/guest_shared.h"
+
+static struct {
+	const char *rules[PLAN_RULES_MAX];
+	unsigned count;
+	const char *out, *dir, *watched;
+	char library[256];
+	bool quiet;
+} asked;
 
 static struct guest_file file;
 static atomic_bool done;
@@ -118,6 +128,10 @@ static void say_books(FILE *out)
 					(unsigned long long)p->calls[id]);
 		}
 	}
+	for (unsigned nr = 0; asked.watched && nr < CALL_NR_MAX; nr++)
+		if (state->seen_nr[nr])
+			fprintf(out, "seen %u %llu\n", nr,
+				(unsigned long long)state->seen_nr[nr]);
 	fprintf(out,
 		"books lapses=%llu unresolved=%llu lost=%llu waited=%llu "
 		"vfork=%llu processes_lost=%llu\n",
@@ -156,19 +170,11 @@ static int wait_for_all(pid_t first)
 	return end;
 }
 
-static struct {
-	const char *rules[PLAN_RULES_MAX];
-	unsigned count;
-	const char *out, *dir;
-	char library[256];
-	bool quiet;
-} asked;
-
 static void options_read(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "+r:p:o:l:d:k:n:q")) != -1) {
+	while ((c = getopt(argc, argv, "+r:p:o:l:d:k:n:qw:")) != -1) {
 		switch (c) {
 		case 'r':
 			asked.rules[asked.count++] = optarg;
@@ -191,6 +197,9 @@ static void options_read(int argc, char **argv)
 			break;
 		case 'n':
 			phase_ms = (unsigned)atoi(optarg);
+			break;
+		case 'w':
+			asked.watched = optarg;
 			break;
 		case 'q':
 			asked.quiet = true;
@@ -255,12 +264,19 @@ int main(int argc, char **argv)
 		asked.dir = mkdtemp(dir);
 		chmod(dir, 0711);
 	}
-	sites = sites_make(argv[optind]);
+	sites = asked.watched;
+	if (!sites || sites_prepare(sites, argv[optind]))
+		sites = sites_make(argv[optind]);
 	guest_file_make(&file, asked.dir, asked.library, sites, phases,
 			asked.rules, asked.count);
 	if (asked.quiet) {
 		memset(file.state->armed_call, 0, CALL_COUNT);
 		plan_arm_nothing(file.state->armed_nr);
+	}
+	if (asked.watched) {
+		memset(file.state->armed_nr, NR_COUNTED,
+		       sizeof(file.state->armed_nr));
+		atomic_store(&file.state->watched, 1);
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	pid = fork();
@@ -273,7 +289,8 @@ int main(int argc, char **argv)
 	if (asked.out)
 		out = fopen(asked.out, "w");
 	say_books(out);
-	sites_remove(sites);
+	if (sites != asked.watched)
+		sites_remove(sites);
 	unlink(file.path);
 	if (asked.dir == dir)
 		rmdir(dir);

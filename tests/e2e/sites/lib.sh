@@ -14,7 +14,7 @@ sites_build() {
 
 	# The product's own objects, but another hook.
 	cd "$ROOT" || return
-	for f in preload/{sites,sites_stub,around,late,clock,mem}.c \
+	for f in preload/{sites,sites_stub,around,late,mark,clock,mem}.c \
 		preload/site_amd64.S core/*.c faults/*.c; do
 		objects+=("build/pic/$f.o")
 	done
