@@ -21,6 +21,16 @@ void plan_arm_nothing(uint8_t armed_nr[CALL_NR_MAX])
 			       nr == SYS_mmap;
 }
 
+bool plan_wants_uring(const struct plan *plan)
+{
+	for (unsigned id = 0; id < CALL_COUNT; id++)
+		if (plan->chain[id][1] && call_table[id].has_kernel &&
+		    (call_table[id].family == FAMILY_file ||
+		     call_table[id].family == FAMILY_net))
+			return true;
+	return false;
+}
+
 /* What a rule of the phase makes us look at beyond the calls that it names. */
 struct wants {
 	bool holds, objects, hosts;
@@ -70,6 +80,8 @@ void plan_arm(const struct plan *plan, unsigned phase,
 		if (objects)
 			arm_call(forgets[i], armed_nr, armed_call);
 	}
+	if (plan_wants_uring(plan))
+		armed_nr[SYS_io_uring_setup] = 1;
 	if (hosts)
 		arm_call(CALL_getaddrinfo, armed_nr, armed_call);
 }

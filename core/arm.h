@@ -22,6 +22,7 @@
  *    object (path, peer, host, side) or counts per fd, so that what is
  *    remembered of an fd is forgotten when the number comes to mean something
  *    else;
+ *  - io_uring_setup if plan_wants_uring(), so that it is refused;
  *  - getaddrinfo if a rule of the phase selects by host, so that the addresses
  *    behind a name are known when they are connected to.
  *
@@ -29,6 +30,10 @@
  * armed_nr; only a halted run leaves both all zero. */
 void plan_arm(const struct plan *plan, unsigned phase,
 	      uint8_t armed_nr[CALL_NR_MAX], uint8_t *armed_call);
+
+/* plan_wants_uring - could a ring make a call that a rule of any phase names,
+ * where no door sees it?  Then io_uring_setup(2) is refused. */
+bool plan_wants_uring(const struct plan *plan);
 
 /* plan_arm_nothing - no rule holds, and exec is still repaired. */
 void plan_arm_nothing(uint8_t armed_nr[CALL_NR_MAX]);

@@ -5,6 +5,7 @@
  * patched or written, and the exported symbols only pass their calls on.
  */
 #include <fcntl.h>
+#include <link.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -124,6 +125,39 @@ static void exe_look(void)
 		scratch_release(buf);
 }
 
+static bool notes_have_go(const char *at, const char *end)
+{
+	while (at + sizeof(ElfW(Nhdr)) < end) {
+		const ElfW(Nhdr) *note = (const void *)at;
+
+		if (note->n_namesz == sizeof("Go\0") &&
+		    memcmp(note + 1, "Go\0", sizeof("Go\0")) == 0)
+			return true;
+		at += sizeof(*note) + ((note->n_namesz + 3) & ~3u) +
+		      ((note->n_descsz + 3) & ~3u);
+	}
+	return false;
+}
+
+/* Go's linker leaves a note of its own in every program. */
+static bool is_go(void)
+{
+	const ElfW(Phdr) *segments = (void *)getauxval(AT_PHDR);
+	unsigned long count = getauxval(AT_PHNUM), base = 0;
+
+	for (unsigned long i = 0; i < count; i++)
+		if (segments[i].p_type == PT_PHDR)
+			base = (unsigned long)segments - segments[i].p_vaddr;
+	for (unsigned long i = 0; i < count; i++) {
+		const char *at = (void *)(base + segments[i].p_vaddr);
+
+		if (segments[i].p_type == PT_NOTE &&
+		    notes_have_go(at, at + segments[i].p_filesz))
+			return true;
+	}
+	return false;
+}
+
 /* The first malloc may come before libc has set environ; then the next one
  * will do. */
 void guest_boot(void)
@@ -139,6 +173,8 @@ void guest_boot(void)
 	path = environ_get(SHARED_ENV);
 	if (!path || shared_open(path, &state) < 0)
 		return;
+	if (PEEK(state->guardian_pid) && is_go())
+		return; /* the notify door's: it would be counted twice */
 	process_check_in(state);
 	if (!guest_process)
 		return;

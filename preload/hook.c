@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include "core/arm.h"
 #include "preload/around.h"
 #include "preload/guest.h"
 #include "preload/late.h"
@@ -225,6 +226,19 @@ static long site_act(struct flight *flight)
 	return SITE_RETURN;
 }
 
+/* A ring would make calls that rules name where no door sees them: refused as
+ * by the sysctl kernel.io_uring_disabled, for as long as faults may hold. */
+static long site_refuse(struct site_regs *regs)
+{
+	if (site_nr(regs) != SYS_io_uring_setup ||
+	    !plan_wants_uring(&guest_plan) ||
+	    !lease_holds(guest_state, clock_ns()))
+		return SITE_PROCEED;
+	BUMP(guest_state->uring_refused);
+	site_return(regs, -EPERM);
+	return SITE_RETURN;
+}
+
 long site_hook(struct site_regs *regs)
 {
 	const struct call_kernel *row;
@@ -246,7 +260,7 @@ long site_hook(struct site_regs *regs)
 	    flight_arg(&flight, row->other_arg) & row->other_mask)
 		id = row->other_id;
 	if (id == CALL_NONE)
-		return SITE_PROCEED;
+		return site_refuse(regs);
 	flight.call.id = (uint16_t)id;
 	flight.filled = false;
 	flight.weighs = 0;

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
+#include "core/arm.h"
 #include "runner/clock.h"
 #include "runner/engine.h"
 #include "runner/sites.h"
@@ -61,6 +63,9 @@ int engine_door_open(struct engine *engine)
 	engine_counted(engine->scenario, engine->counted);
 	switch (target_door(engine->exe, &why)) {
 	case DOOR_LIBRARY:
+		/* A service may make its rings before any rule holds. */
+		engine->shared.state->armed_nr[SYS_io_uring_setup] =
+			plan_wants_uring(&engine->plan);
 		sites_prepare(engine->shared.sites_dir, engine->exe);
 		return 0;
 	case DOOR_NOTIFY:

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/slot.h"
+#include "core/arm.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS	   SECCOMP_IOW(4, __u64)
@@ -353,7 +353,7 @@ _Noreturn void guardian_main(const struct notify_input *input, int channel)
 		.state = input->state,
 		.plan = plan,
 		.shared_path = input->shared_path,
-		.wants_uring = notify_wants_uring(plan),
+		.wants_uring = plan_wants_uring(plan),
 		.epoll = epoll_create1(EPOLL_CLOEXEC),
 		.channel = { SOURCE_CHANNEL, channel },
 	};

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "core/arm.h"
+
 #define X32_BIT 0x40000000u /* asm/unistd.h, __X32_SYSCALL_BIT */
 
 static void want_call(unsigned id, bool wanted[CALL_NR_MAX])
@@ -17,16 +19,6 @@ static void want_call(unsigned id, bool wanted[CALL_NR_MAX])
 		if (row->id == id || (row->other_arg && row->other_id == id))
 			wanted[nr] = true;
 	}
-}
-
-bool notify_wants_uring(const struct plan *plan)
-{
-	for (unsigned id = 0; id < CALL_COUNT; id++)
-		if (plan->chain[id][1] && call_table[id].has_kernel &&
-		    (call_table[id].family == FAMILY_file ||
-		     call_table[id].family == FAMILY_net))
-			return true;
-	return false;
 }
 
 void notify_wants(const struct plan *plan, const bool counted[CALL_COUNT],
@@ -44,7 +36,7 @@ void notify_wants(const struct plan *plan, const bool counted[CALL_COUNT],
 		want_call(CALL_close_range, ret_wanted);
 		ret_wanted[SYS_dup2] = ret_wanted[SYS_dup3] = true;
 	}
-	if (notify_wants_uring(plan))
+	if (plan_wants_uring(plan))
 		ret_wanted[SYS_io_uring_setup] = true;
 }
 

@@ -27,9 +27,6 @@ struct notify_filter {
 void notify_wants(const struct plan *plan, const bool counted[CALL_COUNT],
 		  bool ret_wanted[CALL_NR_MAX]);
 
-/* notify_wants_uring - could a ring make a call that a rule names? */
-bool notify_wants_uring(const struct plan *plan);
-
 /* notify_filter_make - calls of another ABI (i386, x32) are asked about, too,
  * so that they are counted.  One call passes in any case: sendmsg(channel,
  * message, ...), by which the child hands its listener over.

@@ -156,6 +156,15 @@ no_ring() {
 		jq -e '.coverage.uring_refused == 0' r.json
 }
 it "... and not where none does" no_ring
+ring_inside() { # the same through the library, where libc makes the call
+	run_gives 3 'write path=**/none fail=EIO' -- /usr/bin/python3 -c '
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.syscall(425, 8, bytes(256)), ctypes.get_errno())' &&
+		[ "$(cat said)" = '-1 1' ] &&
+		jq -e '.coverage.uring_refused == 1' r.json
+}
+it "a dynamic program is refused one, too" ring_inside
 
 # ---- both doors -------------------------------------------------------------
 library() { # a static parent, a dynamic child: the library's alone
@@ -241,6 +250,26 @@ if command -v go >/dev/null; then
 			END {exit !n}' again.out
 	}
 	it "Go: ... and a replay does the same" again
+	cgo_build() {
+		mkdir -p "$T/cgo" && cat >"$T/cgo/main.go" <<'X' &&
+package main
+
+// #include <unistd.h>
+// int from_c(void) { return write(1, "from C\n", 7); }
+import "C"
+import "fmt"
+
+func main() {
+	fmt.Println("from Go", C.from_c())
+	fmt.Println("done")
+}
+X
+			(cd "$T/cgo" && HOME=$T/go GOCACHE=$T/go/cache \
+				GO111MODULE=off go build -o cgo main.go)
+	}
+	it "a dynamic Go program is built" cgo_build
+	it "cgo: C's calls and Go's are each counted once" same_counts write -- \
+		"$T/cgo/cgo"
 else
 	skip "a Go program" "go isn't installed"
 fi

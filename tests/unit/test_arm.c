@@ -38,7 +38,8 @@ static void a_call_opens_all_its_kernel_numbers(void **state)
 	assert_true(nrs[SYS_open] && nrs[SYS_openat] && nrs[SYS_openat2] &&
 		    nrs[SYS_creat]);
 	assert_true(nrs[SYS_execve] && nrs[SYS_execveat]);
-	assert_int_equal(sum(nrs, CALL_NR_MAX), 7);
+	assert_true(nrs[SYS_io_uring_setup]);
+	assert_int_equal(sum(nrs, CALL_NR_MAX), 8);
 	assert_int_equal(calls[CALL_open], 1);
 	assert_int_equal(sum(calls, CALL_COUNT), 1);
 }
@@ -60,7 +61,7 @@ static void only_rules_of_the_phase_open_doors(void **state)
 	assert_true(nrs[SYS_write]);
 	ARM(0, "read fail=EIO phase=1");
 	assert_int_equal(sum(calls, CALL_COUNT), 0);
-	assert_int_equal(sum(nrs, CALL_NR_MAX), 3); /* exec*, mmap */
+	assert_int_equal(sum(nrs, CALL_NR_MAX), 4); /* exec*, mmap, uring */
 }
 
 static void what_is_remembered_of_fds_needs_the_calls_that_end_it(void **state)
@@ -77,6 +78,15 @@ static void what_is_remembered_of_fds_needs_the_calls_that_end_it(void **state)
 	assert_true(nrs[SYS_close] && calls[CALL_getaddrinfo]);
 	ARM(0, "write size=3 fail=EIO");
 	assert_false(nrs[SYS_close]);
+}
+
+static void a_ring_is_refused_where_it_could_make_a_named_call(void **state)
+{
+	(void)state;
+	ARM(0, "send fail=EIO phase=1");
+	assert_true(nrs[SYS_io_uring_setup]);
+	ARM(0, "nanosleep fail=EINTR", "malloc fail=ENOMEM");
+	assert_false(nrs[SYS_io_uring_setup]);
 }
 
 static void disarmed_exec_is_still_watched(void **state)
@@ -96,6 +106,7 @@ int main(void)
 		TEST(a_call_that_is_another_by_its_flags_opens_the_number),
 		TEST(only_rules_of_the_phase_open_doors),
 		TEST(what_is_remembered_of_fds_needs_the_calls_that_end_it),
+		TEST(a_ring_is_refused_where_it_could_make_a_named_call),
 		TEST(disarmed_exec_is_still_watched),
 	};
 

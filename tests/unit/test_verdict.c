@@ -139,6 +139,29 @@ static void status_3(struct evidence *e)
 	e->target.status = 3;
 }
 
+static void notified(struct evidence *e)
+{
+	e->processes[0].sites = SITES_NOTIFIED;
+	e->processes[0].sites_patched = e->processes[0].sites_left = 0;
+	e->notify = true;
+	e->uring_refused = 1;
+}
+static void undone(struct evidence *e)
+{
+	notified(e);
+	e->undone[0] = 2;
+}
+static void foreign(struct evidence *e)
+{
+	notified(e);
+	e->foreign = 1;
+}
+static void guardian_lost(struct evidence *e)
+{
+	notified(e);
+	e->notify_lost = true;
+}
+
 static const struct row rows[] = {
 	{ NULL, VERDICT_PASS, nothing },
 	{ "nth=2 never held", VERDICT_INCONCLUSIVE, never_fired },
@@ -170,6 +193,10 @@ static const struct row rows[] = {
 	{ "0 events", VERDICT_INVALID, event_missing },
 	{ "processes say 5", VERDICT_INVALID, process_disagrees },
 	{ "exit status 3", VERDICT_FAIL, status_3 },
+	{ NULL, VERDICT_PASS, notified },
+	{ "2 matching calls were let go", VERDICT_INCONCLUSIVE, undone },
+	{ "1 call of another (i386, x32)", VERDICT_INCONCLUSIVE, foreign },
+	{ "failed with ENOSYS", VERDICT_INVALID, guardian_lost },
 };
 
 #define ROWS (sizeof(rows) / sizeof(*rows))
