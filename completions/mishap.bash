@@ -55,7 +55,7 @@ _mishap() {
 		case $cur in
 		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --phase --expect
 			--ready --load --steady --var --seed --repeat --timeout --limit --sandbox
-			--no-network --keep-scratch $common --" -- "$cur") ;;
+			--no-network --notify --keep-scratch $common --" -- "$cur") ;;
 		*)
 			compopt -o filenames
 			mapfile -t COMPREPLY < <(compgen -f -X '!*.y*ml' -- "$cur"

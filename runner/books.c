@@ -210,8 +210,11 @@ static int judge_process(const struct evidence *evidence,
 				      "loads the library"),
 			    words_say("process %u became %s, which never "
 				      "checked in (static, setuid, or without "
-				      "LD_PRELOAD)",
-				      process->pid, exe));
+				      "LD_PRELOAD)%s",
+				      process->pid, exe,
+				      evidence->notify ? ""
+						       : "; --notify enters "
+							 "static ones"));
 	if (error || !sites_are_needed(scenario))
 		return error;
 	if (refused)

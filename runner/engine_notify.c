@@ -23,8 +23,8 @@ static bool anything_asked(const bool counted[CALL_COUNT],
 	return asked;
 }
 
-/* Takes why, which the library can't. */
-static int notify_instead(struct engine *engine, char *why)
+/* Takes why, which the library can't enter all of it; NULL: it can. */
+static int notify_too(struct engine *engine, char *why)
 {
 	struct evidence *evidence = engine->evidence;
 	struct notify_input input = {
@@ -41,9 +41,9 @@ static int notify_instead(struct engine *engine, char *why)
 	works = notify_works(&refused);
 	tree_pause(&engine->tree, false);
 	if (!works) {
-		evidence->unreachable =
-			words_say("%s; %s", why ? why : "it can't be entered",
-				  refused ? refused : "");
+		evidence->unreachable = words_say(
+			"%s; %s", why ? why : "--notify was asked for",
+			refused ? refused : "");
 		free(why);
 		return 0;
 	}
@@ -56,21 +56,28 @@ static int notify_instead(struct engine *engine, char *why)
 	return 0;
 }
 
+static int library_enter(struct engine *engine, bool asked)
+{
+	/* A service may make its rings before any rule holds. */
+	engine->shared.state->armed_nr[SYS_io_uring_setup] =
+		plan_wants_uring(&engine->plan);
+	sites_prepare(engine->shared.sites_dir, engine->exe);
+	return engine->options->notify && asked ? notify_too(engine, NULL) : 0;
+}
+
 int engine_door_open(struct engine *engine)
 {
 	char *why = NULL;
+	bool asked;
 
 	engine_counted(engine->scenario, engine->counted);
+	asked = anything_asked(engine->counted, engine->scenario);
 	switch (target_door(engine->exe, &why)) {
 	case DOOR_LIBRARY:
-		/* A service may make its rings before any rule holds. */
-		engine->shared.state->armed_nr[SYS_io_uring_setup] =
-			plan_wants_uring(&engine->plan);
-		sites_prepare(engine->shared.sites_dir, engine->exe);
-		return 0;
+		return library_enter(engine, asked);
 	case DOOR_NOTIFY:
-		if (anything_asked(engine->counted, engine->scenario))
-			return notify_instead(engine, why);
+		if (asked)
+			return notify_too(engine, why);
 		break;
 	case DOOR_NONE:
 		break;

@@ -183,6 +183,9 @@ static int option_take(enum option_for who, struct parsed *parsed,
 	case OPTION_no_network:
 		options->no_network = true;
 		break;
+	case OPTION_notify:
+		options->notify = true;
+		break;
 	case OPTION_keep_scratch:
 		options->keep_scratch = true;
 		break;

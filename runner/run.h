@@ -53,7 +53,7 @@ struct options { /* of `mishap run` and its kin */
 	uint64_t timeout_ns; /* of the target; 0: as the scenario says */
 	uint64_t limit_time_ns, limit_faults, limit_rss_bytes; /* likewise */
 	const char *events_path; /* decisions as JSON lines */
-	bool sandbox, no_network, quiet, verbose, keep_scratch, disarmed;
+	bool sandbox, no_network, notify, quiet, verbose, keep_scratch, disarmed;
 	int color; /* -1: by tty and NO_COLOR */
 	const char *replay_of; /* run id whose decisions are forced */
 	const char *const *argv; /* as typed, for command.json */

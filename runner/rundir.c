@@ -218,7 +218,7 @@ static json_t *command_json(const struct evidence *evidence,
 		json_object_set_new(vars, extra->vars[i].name,
 				    words_json_string(extra->vars[i].value));
 	return json_pack(
-		"{si so so? so so so so? so ss sI si sb sb sI sI sI sI so so? "
+		"{si so so? so so so so? so ss sI si sb sb sb sI sI sI sI so so? "
 		"so? so so}",
 		"version", 1, "cwd", words_json_string(cwd), "scenario",
 		options->scenario_path
@@ -232,6 +232,7 @@ static json_t *command_json(const struct evidence *evidence,
 		"vars", vars, "id", evidence->id, "seed",
 		(json_int_t)evidence->seed, "repeat", 1, "sandbox",
 		options->sandbox, "no_network", options->no_network,
+		"notify", options->notify,
 		"timeout_ns", (json_int_t)options->timeout_ns, "limit_time_ns",
 		(json_int_t)options->limit_time_ns, "limit_faults",
 		(json_int_t)options->limit_faults, "limit_rss_bytes",
@@ -356,6 +357,7 @@ int command_load(const char *run_dir, struct command_record *ret_record)
 	options->seed_set = true;
 	options->sandbox = json_is_true(json_object_get(json, "sandbox"));
 	options->no_network = json_is_true(json_object_get(json, "no_network"));
+	options->notify = json_is_true(json_object_get(json, "notify"));
 	options->timeout_ns = number_from(json, "timeout_ns");
 	options->limit_time_ns = number_from(json, "limit_time_ns");
 	options->limit_faults = number_from(json, "limit_faults");

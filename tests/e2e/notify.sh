@@ -180,6 +180,24 @@ alone() { # without an environment no library: the kernel asks us
 			and .coverage.doors == ["notify"]' r.json
 }
 if [ -n "$busybox" ]; then
+	below() { # a dynamic target, a static child
+		runs --notify --json r.json -f 'write path=**/dd.out fail=ENOSPC nth=2' \
+			--expect 'exit!=0' -- sh -c \
+			'busybox dd if=in of=dd.out bs=1000 count=5 || exit 1' ||
+			return 1
+		jq -e '.rules[0].fired == 1 and .rules[0].matched == 2
+			and .coverage.doors == ["sites", "notify"]' r.json
+	}
+	it "--notify: a static child of a dynamic target is entered" below
+	it "... and a dynamic target is the library's as ever" run_gives 0 \
+		'write path=**/dd.out fail=ENOSPC nth=2' 'exit!=0' -- \
+		/usr/bin/dd if=in of=dd.out bs=1000 count=5
+	without() {
+		run_gives 3 'write path=**/dd.out fail=ENOSPC nth=2' -- sh -c \
+			'busybox dd if=in of=dd.out bs=1000 count=5; exit 0' &&
+			jq -e '.reasons | any(test("--notify enters static"))' r.json
+	}
+	it "without it the child is named, and --notify with it" without
 	it "a dynamic child of a static program is counted once, by the library" \
 		library
 fi
