@@ -61,8 +61,7 @@ static _Noreturn void init_run(const struct worker *worker, char *const *argv)
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	umask(022);
-	if (sandbox_drop(worker->judge->sandbox) < 0 ||
-	    chdir(worker->judge->cwd) != 0)
+	if (sandbox_drop(worker->sandbox) < 0 || chdir(worker->judge->cwd) != 0)
 		_exit(126);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user clears it */
 	pid = vfork();

@@ -28,7 +28,7 @@ static _Noreturn void server_run(const struct worker *worker, int in, int out)
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	umask(022);
-	if (!argv || sandbox_drop(worker->judge->sandbox) < 0 ||
+	if (!argv || sandbox_drop(worker->sandbox) < 0 ||
 	    chdir(worker->judge->cwd) != 0)
 		_exit(126);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -381,6 +381,12 @@ static int explore_all(const struct cut_options *options,
 							       FINDINGS_SHARE *
 							       2);
 	result->judge_ns = clock_now_ns() - start;
+	if (!error && explore->unstable)
+		words_push(&result->notes,
+			   words_say("on %u bad trees the checker said "
+				     "something else when it was asked again; "
+				     "that counts",
+				     explore->unstable));
 	if (!error && !interrupt_signal()) {
 		progress_live("shrinking what was found");
 		error = findings_make(explore,
@@ -420,7 +426,7 @@ static void conclude(struct cut_result *result)
 
 static void explore_fill(const struct cut_options *options,
 			 struct cut_result *result,
-			 const struct sandbox *sandbox, char **envp)
+			 struct sandbox *const *sandboxes, char **envp)
 {
 	struct explore *explore = &result->explore;
 
@@ -435,7 +441,7 @@ static void explore_fill(const struct cut_options *options,
 		.shard = options->shard,
 		.shards = options->shards,
 		.judge = {
-			.sandbox = sandbox,
+			.sandboxes = sandboxes,
 			.tree = result->tree,
 			.cwd = result->cwd,
 			.check = options->check,
@@ -452,14 +458,14 @@ static void explore_fill(const struct cut_options *options,
 
 /* 0, or an exit code where there is nothing to report. */
 static int work(const struct cut_options *options, struct cut_result *result,
-		const struct sandbox *sandbox)
+		struct sandbox *const *sandboxes)
 {
 	const struct strings none = { 0 };
 	char **envp = launch_environment(&none, NULL, NULL);
 	int error;
 
 	progress_live("recording");
-	error = cut_record(options, result, sandbox);
+	error = cut_record(options, result, sandboxes[0]);
 	if (error == -ETIMEDOUT) {
 		because(result, VERDICT_ABORTED,
 			words_say("the program ran longer than it may"));
@@ -480,7 +486,7 @@ static int work(const struct cut_options *options, struct cut_result *result,
 				words_say("the program changed nothing in %s",
 					  result->tree));
 		else {
-			explore_fill(options, result, sandbox, envp);
+			explore_fill(options, result, sandboxes, envp);
 			error = explore_all(options, result);
 			conclude(result);
 		}
@@ -544,10 +550,21 @@ static void result_clear(struct cut_result *result)
 	free(result->cwd);
 }
 
+static void sandboxes_close(struct sandbox *sandboxes[JUDGE_JOBS_MAX])
+{
+	for (unsigned i = 0; i < JUDGE_JOBS_MAX; i++)
+		if (sandboxes[i]) {
+			pid_t keeper = sandbox_pid(sandboxes[i]);
+
+			sandbox_close(sandboxes[i]);
+			waitpid(keeper, NULL, 0);
+		}
+}
+
 int cut_run(const struct cut_options *options)
 {
 	struct cut_result result = { 0 };
-	struct sandbox *sandbox = NULL;
+	struct sandbox *sandboxes[JUDGE_JOBS_MAX] = { NULL };
 	int code = places_find(options, &result);
 
 	if (!code)
@@ -560,15 +577,11 @@ int cut_run(const struct cut_options *options)
 	}
 	interrupt_open();
 	progress_open(options->quiet, false, stderr);
-	code = sandbox_make(options, &result, &sandbox);
+	for (unsigned i = 0; i < options->jobs && !code; i++)
+		code = sandbox_make(options, &result, &sandboxes[i]);
 	if (!code)
-		code = work(options, &result, sandbox);
-	if (sandbox) {
-		pid_t keeper = sandbox_pid(sandbox);
-
-		sandbox_close(sandbox);
-		waitpid(keeper, NULL, 0);
-	}
+		code = work(options, &result, sandboxes);
+	sandboxes_close(sandboxes);
 	progress_close();
 	if (code)
 		rundir_discard(&result.place);

@@ -86,8 +86,7 @@ static int keys_grow(struct ledger *ledger)
 	return 0;
 }
 
-/* text must live as long as the ledger: it is a part of the log or of an
- * outcome. */
+/* Keys have a text of their own: an answer may go before the ledger does. */
 static int key_get(struct ledger *ledger, struct word stream, struct word id,
 		   uint32_t *ret_key)
 {
@@ -99,8 +98,12 @@ static int key_get(struct ledger *ledger, struct word stream, struct word id,
 		return error;
 	at = key_place(ledger, stream.at, bytes);
 	if (ledger->map[at] == NONE) {
+		char *text = strndup(stream.at, bytes);
+
+		if (!text)
+			return -ENOMEM;
 		ledger->keys[ledger->keys_count] = (struct ledger_key){
-			.text = stream.at,
+			.text = text,
 			.bytes = bytes,
 			.stream = stream.n,
 			.last = NONE,
@@ -172,6 +175,8 @@ int ledger_read(const struct history *history, struct ledger *ret_ledger)
 
 void ledger_clear(struct ledger *ledger)
 {
+	for (uint32_t i = 0; i < ledger->keys_count; i++)
+		free(ledger->keys[i].text);
 	free(ledger->rows);
 	free(ledger->keys);
 	free(ledger->map);

@@ -43,7 +43,7 @@ struct ledger {
 	struct ledger_row *rows; /* in the order of the log */
 	uint32_t count, acks;
 	struct ledger_key {
-		const char *text; /* "STREAM ID" */
+		char *text; /* "STREAM ID"; owned */
 		uint32_t bytes;
 		uint32_t stream; /* bytes of STREAM */
 		uint32_t last;	 /* row; NONE: no row names it */

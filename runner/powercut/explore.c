@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/clock.h"
+#include "runner/interrupt.h"
+
 #define FIRST_TRIES 64
+#define RETRY_MAX   512 /* bad trees that are judged twice */
 
 /* ---- trees --------------------------------------------------------------- */
 static size_t tree_place(const struct explore *explore, struct oplog_hash tree)
@@ -211,8 +215,87 @@ static void evaluate_all(struct explore *explore)
 	}
 }
 
+struct retry { /* a bad tree, by one of its states */
+	struct explored *model;
+	const struct cut_state *state;
+};
+
+/* Bad trees, each once, at most RETRY_MAX. */
+static uint32_t bad_collect(struct explore *explore, struct retry *retries)
+{
+	uint32_t n = 0;
+
+	for (unsigned m = 0; m < explore->models_count; m++) {
+		struct explored *model = &explore->models[m];
+
+		for (uint32_t i = 0; i < model->states.count; i++) {
+			const struct cut_state *state = &model->states.items[i];
+			struct tree_row *row = tree_find(explore, state->tree);
+
+			if (!model->found[i] ||
+			    model->found[i] == EXPLORE_UNJUDGED || !row ||
+			    row->again || n == RETRY_MAX)
+				continue;
+			row->again = true;
+			retries[n++] = (struct retry){ model, state };
+		}
+	}
+	return n;
+}
+
+/* The second outcome stands in for the first, if it is another verdict. */
+static int outcome_replace(struct explore *explore, const struct retry *retry,
+			   struct outcome *now)
+{
+	struct tree_row *row = tree_find(explore, retry->state->tree);
+	struct outcome before = row->outcome;
+	struct answer answer = row->answer;
+	unsigned bits =
+		explore_bits(explore, &retry->model->shape, retry->state, NULL);
+	int error;
+
+	if (now->kind == OUTCOME_NONE || now->kind == OUTCOME_BROKEN) {
+		free(now->text);
+		return 0;
+	}
+	row->outcome = *now;
+	error = answer_read(&explore->ledger, &row->outcome, &row->answer);
+	if (!error && explore_bits(explore, &retry->model->shape, retry->state,
+				   NULL) != bits)
+		explore->unstable++;
+	answer_clear(&answer);
+	free(before.text);
+	return error;
+}
+
+/* A checker may depend on time, or on chance: who finds a tree bad is asked
+ * again, and what it then says counts. */
+static int judge_again(struct explore *explore, uint64_t until_ns)
+{
+	struct judge_item *items = calloc(RETRY_MAX, sizeof(*items));
+	struct retry *retries = calloc(RETRY_MAX, sizeof(*retries));
+	struct outcome *outcomes = calloc(RETRY_MAX, sizeof(*outcomes));
+	int error = items && retries && outcomes ? 0 : -ENOMEM;
+	uint32_t n = error ? 0 : bad_collect(explore, retries);
+
+	for (uint32_t i = 0; i < n; i++) {
+		items[i].dag = &retries[i].model->dag;
+		items[i].set = retries[i].state->set;
+	}
+	if (!error)
+		error = judge_batch(&explore->judge, items, n, until_ns,
+				    outcomes, explore->why);
+	for (uint32_t i = 0; i < n && !error; i++)
+		error = outcome_replace(explore, &retries[i], &outcomes[i]);
+	free(items);
+	free(retries);
+	free(outcomes);
+	return error;
+}
+
 int explore_judge(struct explore *explore, uint64_t until_ns)
 {
+	uint64_t start = clock_now_ns();
 	struct judge_item *items;
 	struct oplog_hash *trees;
 	uint32_t count = 0;
@@ -232,6 +315,16 @@ int explore_judge(struct explore *explore, uint64_t until_ns)
 	free(trees);
 	if (!error)
 		evaluate_all(explore);
+	if (!error && explore->has_checker && !interrupt_signal()) {
+		/* Half as long again, if the time was used up. */
+		uint64_t now = clock_now_ns();
+
+		error = judge_again(
+			explore,
+			now + (until_ns > start ? (until_ns - start) / 2 : 0));
+		if (!error && explore->unstable)
+			evaluate_all(explore);
+	}
 	return error;
 }
 

@@ -14,6 +14,7 @@ struct tree_row { /* a distinct tree that was, or will be, judged */
 	struct oplog_hash tree;
 	struct outcome outcome;
 	struct answer answer;
+	bool again; /* it was bad, and was looked at once more */
 };
 
 struct explored {
@@ -42,6 +43,7 @@ struct explore {
 	struct builtin builtin;
 	struct dag plain; /* posix-min: for trees that are whole */
 	struct shape plain_shape;
+	uint32_t unstable;  /* trees on which the checker was of two minds */
 	uint32_t first_cut; /* before it even a whole tree is bad */
 	struct explored models[MODEL_COUNT];
 	unsigned models_count;

@@ -28,7 +28,7 @@ struct team {
  * worker. */
 static _Noreturn void helper_run(struct worker *worker)
 {
-	int error = sandbox_enter(worker->judge->sandbox), status;
+	int error = sandbox_enter(worker->sandbox), status;
 	pid_t pid;
 
 	if (error) {
@@ -55,6 +55,8 @@ static int team_start(const struct judge *judge, const struct judge_item *items,
 	for (; team->count < jobs && team->count < JUDGE_JOBS_MAX;
 	     team->count++) {
 		struct worker worker = { .judge = judge,
+					 .sandbox =
+						 judge->sandboxes[team->count],
 					 .items = items,
 					 .count = count,
 					 .shared = team->shared };

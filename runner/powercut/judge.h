@@ -1,9 +1,10 @@
 /* judge.h - take trees to a checker, many at a time, each at the path where
  * the program had it.
  *
- * A worker is a process in the sandbox with a mount of its own over the tree;
- * a checker runs there as the program's user, in a pid namespace of its own,
- * so that nothing outlives the look at one state.
+ * A worker is a process in a sandbox of its own (its /tmp, a loopback alone),
+ * with a mount of its own over the tree; a checker runs there as the program's
+ * user, in a pid namespace of its own, so that nothing outlives the look at one
+ * state, and two looks don't meet at a port or a socket's path.
  */
 #ifndef MISHAP_RUNNER_POWERCUT_JUDGE_H
 #define MISHAP_RUNNER_POWERCUT_JUDGE_H
@@ -36,8 +37,8 @@ struct judge_item { /* all borrowed */
 	enum tamper tamper;
 };
 
-struct judge { /* all borrowed */
-	const struct sandbox *sandbox;
+struct judge {				  /* all borrowed */
+	struct sandbox *const *sandboxes; /* one for each job */
 	const char *tree, *cwd;
 	const char *check;   /* a command for each state; or NULL */
 	const char *server;  /* one that is asked again and again; or NULL */

@@ -178,6 +178,10 @@ static void print_barriers(const struct cut_result *result, FILE *out)
 				i ? "and " : "", barriers->texts[i],
 				i ? barriers->after[i - 1] : barriers->before,
 				barriers->after[i]);
+		if (barriers->after[barriers->count - 1] && !barriers->in_time)
+			fputs("                and more, not found in the time "
+			      "there was; --budget gives more\n",
+			      out);
 	}
 }
 

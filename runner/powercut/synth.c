@@ -13,6 +13,7 @@
 #include "runner/interrupt.h"
 
 #define TRY_SETS    20000
+#define TRY_RANDOM  400
 #define ALL_CLASSES ((1u << VIOLATION_COUNT) - 1)
 
 /* ---- trying ---------------------------------------------------------------
@@ -183,7 +184,7 @@ static int plan_try(struct synth *synth, const struct amended *plan, bool judge,
 		.first_cut = cut_moved(synth, plan),
 		.sets_max = judge ? 0 : TRY_SETS,
 		.states_max = explore->states_max,
-		.random = judge ? explore->random : explore->random / 4,
+		.random = judge ? explore->random : TRY_RANDOM,
 		.until_ns = synth->until_ns,
 	};
 	int error = dag_make(explore->history, plan->ops, plan->count,

@@ -30,6 +30,7 @@ struct verdict_row { /* a worker's answer; text follows it */
 
 struct worker {
 	const struct judge *judge;
+	const struct sandbox *sandbox;
 	const struct judge_item *items;
 	uint32_t count;
 	struct shared_work *shared;
