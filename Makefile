@@ -192,6 +192,16 @@ check: all units targets ## all tests that belong to every change
 check-long: all units targets ## check, then stress: an hour (STRESS_SECONDS shortens each)
 	$(Q)tests/run long
 
+CONFORM_COUNT ?= 100
+CONFORM_SEED  ?= 1
+.PHONY: conformance
+conformance: $(BUILD)/conform ## models of file systems beside the kernel (root)
+	$(Q)tests/conform/run $(CONFORM_COUNT) $(CONFORM_SEED)
+
+$(BUILD)/conform: tests/conform/conform.c $(BUILD)/libhouse.a
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $< $(BUILD)/libhouse.a $(LIBS) -o $@
+
 bench: all targets $(BUILD)/bench/calls $(BUILD)/bench/stack ## ratios against bare, in one run
 	$(Q)bench/run
 

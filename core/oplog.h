@@ -50,6 +50,7 @@ enum oplog_kind {
 	OPLOG_CHMOD,	  /* size: mode */
 	OPLOG_LEDGER,	  /* name: a line of the ledger */
 	OPLOG_UNSOUND,	  /* name: why no verdict can rest on this log */
+	OPLOG_SITE, /* size: its number; name: function and line, for people */
 	/* The tree after; checked, never believed. */
 	OPLOG_FINAL_DIR,
 	OPLOG_FINAL_FILE, /* size, offset: hash of the content */
@@ -77,7 +78,7 @@ struct oplog_record {
 	uint64_t issued, returned;
 	uint64_t time_ns; /* CLOCK_MONOTONIC, when it returned */
 	uint32_t pid;
-	uint32_t frames; /* of uint64_t, before the names: where from */
+	uint32_t site; /* OPLOG_SITE that it was called from; 0: not known */
 	uint64_t ino, dir, dir2;
 	uint64_t offset, size;
 	uint32_t name_bytes, name2_bytes; /* without a NUL */

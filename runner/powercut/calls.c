@@ -141,13 +141,34 @@ static bool is_wanted(struct recorder *recorder, struct task *task)
 	return true;
 }
 
+/* Is it worth the time to know where it was called from?  What reaches the tree
+ * is; most writes go elsewhere. */
+static bool has_site(struct recorder *recorder, struct task *task)
+{
+	struct fd_info info;
+	unsigned id = task->nr < CALL_NR_MAX ? call_kernel_table[task->nr].id
+					     : CALL_NONE;
+
+	if (task->from.dir_fd >= 0 || task->to.dir_fd >= 0)
+		return true;
+	if (id == CALL_open || id == CALL_close || id == CALL_dup ||
+	    id == CALL_fcntl || id == CALL_mmap)
+		return false;
+	return view_of(task)->fd &&
+	       fd_in_tree(recorder, task, (int)arg(task, view_of(task)->fd),
+			  &info);
+}
+
 bool call_issued(struct recorder *recorder, struct task *task)
 {
 	bool wanted;
 
 	task->issued = ++recorder->order;
 	task->from.dir_fd = task->to.dir_fd = -1;
+	task->site = 0;
 	wanted = is_wanted(recorder, task);
+	if (wanted && has_site(recorder, task))
+		task->site = where_called(recorder, task);
 	/* What was stored through mappings came before. */
 	task->issued = ++recorder->order;
 	return wanted;

@@ -88,6 +88,7 @@ struct oplog_record record_of(struct recorder *recorder,
 		.returned = ++recorder->order,
 		.time_ns = clock_now_ns(),
 		.pid = (uint32_t)task->pid,
+		.site = task->site,
 	};
 }
 

@@ -387,10 +387,36 @@ static int op_read(struct reading *reading, const struct oplog_view *view)
 		.data = view->data,
 		.text = view->name,
 		.text_bytes = record->name_bytes,
-		.frames_count = record->frames,
+		.site = record->site,
 	};
 	history->ops_count++;
 	return op_fill(reading, view, op);
+}
+
+/* Numbered from 1 on, in order. */
+static int site_read(struct history *history, const struct oplog_view *view)
+{
+	uint32_t n = history->sites_count ? history->sites_count : 1;
+	struct call_site *sites;
+
+	if (view->record->size != n)
+		return -EBADMSG;
+	sites = reallocarray(history->sites, n + 1, sizeof(*sites));
+	if (!sites)
+		return -ENOMEM;
+	sites[n].text = view->name;
+	sites[n].bytes = view->record->name_bytes;
+	history->sites = sites;
+	history->sites_count = n + 1;
+	return 0;
+}
+
+const struct call_site *history_site(const struct history *history,
+				     const struct op *op)
+{
+	if (!op->site || op->site >= history->sites_count)
+		return NULL;
+	return &history->sites[op->site];
 }
 
 static int record_read(struct reading *reading, const struct oplog_view *view,
@@ -406,6 +432,8 @@ static int record_read(struct reading *reading, const struct oplog_view *view,
 		history->status = (int)view->record->size;
 		return 0;
 	}
+	if (kind == OPLOG_SITE)
+		return site_read(history, view);
 	if (kind == OPLOG_UNSOUND) {
 		if (!history->unsound)
 			history->unsound =
@@ -455,6 +483,7 @@ void history_clear(struct history *history)
 	free(history->slots);
 	free(history->ops);
 	free(history->map);
+	free(history->sites);
 	free(history->unsound);
 	*history = (struct history){ 0 };
 }

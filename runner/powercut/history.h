@@ -51,8 +51,7 @@ struct op {
 	const uint8_t *data;
 	const char *text; /* of a ledger line */
 	uint32_t text_bytes;
-	uint32_t frames_count;
-	const uint64_t *frames;
+	uint32_t site; /* in sites; 0: not known */
 };
 
 struct history {
@@ -61,6 +60,11 @@ struct history {
 	struct slot *slots;
 	struct op *ops;
 	uint32_t nodes_count, slots_count, ops_count;
+	struct call_site {
+		const char *text; /* \"save (store.c:12)\", in the log */
+		uint32_t bytes;
+	} * sites; /* [0] is none */
+	uint32_t sites_count;
 	int status;	 /* of the program, wait(2) */
 	char *unsound;	 /* why no verdict can rest on it; NULL */
 	const void *log; /* borrowed */
@@ -84,6 +88,10 @@ struct op *history_insert(const struct op *ops, uint32_t count, uint32_t at,
 char *history_path(const struct history *history, uint32_t slot);
 /* history_name - of a node, for people: its last path; malloc'd. */
 char *history_name(const struct history *history, uint32_t node);
+
+/* history_site - where an operation was called from; NULL: not known. */
+const struct call_site *history_site(const struct history *history,
+				     const struct op *op);
 
 static inline bool op_changes_names(const struct op *op)
 {

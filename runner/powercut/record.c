@@ -87,6 +87,7 @@ static void recorder_free(struct recorder *recorder)
 		close(recorder->mapped[i].fd);
 		free(recorder->mapped[i].shadow);
 	}
+	where_free(recorder);
 	free(recorder->mapped);
 	free(recorder->opens);
 	free(recorder->tasks);

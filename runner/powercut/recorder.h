@@ -24,6 +24,7 @@ struct task { /* a thread of the program */
 	bool in_call, seen;
 	uint64_t nr, args[6];
 	uint64_t issued;
+	uint32_t site; /* of the call that is under way */
 	struct place_of from, to;
 };
 
@@ -69,6 +70,7 @@ struct recorder {
 	} * opens;
 	size_t opens_count, opens_room;
 	bool unsound;
+	struct where *where; /* call sites; where.c's own */
 };
 
 /* log.c */
@@ -135,6 +137,11 @@ void maps_look(struct recorder *recorder, const struct task *task, bool all);
 void maps_written(struct recorder *recorder, uint64_t ino, uint64_t offset,
 		  const void *data, uint64_t bytes);
 void maps_cut(struct recorder *recorder, uint64_t ino, uint64_t size);
+
+/* where.c - the call site of a stopped thread; 0: not known, or too many. */
+uint32_t where_called(struct recorder *recorder, const struct task *task);
+void where_exec(struct recorder *recorder, pid_t pid);
+void where_free(struct recorder *recorder);
 
 /* trace.c */
 int trace_run(struct recorder *recorder, int *ret_status);

@@ -124,6 +124,25 @@ static void print_missing(const struct cut_finding *finding, FILE *out)
 			finding->missing_count - shown + finding->missing_more);
 }
 
+/* Where what is missing was asked for: the first piece whose site is known. */
+static const struct call_site *finding_site(const struct cut_result *result,
+					    const struct cut_finding *finding)
+{
+	const struct dag *dag = &result->explore.models[finding->model].dag;
+	const struct call_site *site = NULL;
+
+	for (uint32_t id = 0; id < dag->first[finding->state.cut + 1] && !site;
+	     id++)
+		if (!set_has(finding->state.set, id) &&
+		    dag->micros[id].kind != MICRO_ALLOC)
+			site = history_site(&result->history,
+					    &dag->ops[dag->micros[id].op]);
+	if (!site)
+		site = history_site(&result->history,
+				    &dag->ops[finding->state.cut]);
+	return site;
+}
+
 static void print_finding(const struct cut_result *result, unsigned n,
 			  FILE *out)
 {
@@ -131,6 +150,7 @@ static void print_finding(const struct cut_result *result, unsigned n,
 	const struct explored *model = &result->explore.models[finding->model];
 	const struct op *op = &model->dag.ops[finding->state.cut];
 	_cleanup_words_ char *what = op_say(&result->history, op);
+	const struct call_site *site = finding_site(result, finding);
 	char replay[256];
 
 	cut_replay_command(result, n, replay);
@@ -142,6 +162,9 @@ static void print_finding(const struct cut_result *result, unsigned n,
 		finding->state.cut + 1, result->history.ops_count,
 		what ? what : "");
 	print_missing(finding, out);
+	if (site)
+		fprintf(out, "    called from: %.*s\n", (int)site->bytes,
+			site->text);
 	fprintf(out,
 		"    states that show it: %u of %u; look at this one:\n"
 		"      %s\n",
@@ -275,6 +298,7 @@ static json_t *finding_json(const struct cut_result *result, unsigned n)
 	_cleanup_words_ char *set = set_hex(&model->dag, finding->state.set);
 	_cleanup_words_ char *barrier =
 		barriers->count ? barriers_say(barriers) : NULL;
+	const struct call_site *site = finding_site(result, finding);
 	json_t *missing = json_array();
 	char replay[256];
 
@@ -289,8 +313,10 @@ static json_t *finding_json(const struct cut_result *result, unsigned n)
 		words_json_string(finding->says), "after_op",
 		(json_int_t)finding->state.cut + 1, "op", words_json_string(op),
 		"states", (json_int_t)finding->states, "missing", missing,
-		"source", json_null(), "barrier", words_json_string(barrier),
-		"replay", replay, "set", set ? set : "");
+		"source",
+		site ? words_json(site->text, site->bytes) : json_null(),
+		"barrier", words_json_string(barrier), "replay", replay, "set",
+		set ? set : "");
 }
 
 static json_t *model_json(const struct cut_result *result, unsigned m)

@@ -278,6 +278,18 @@ static void enter_dir(struct shape *shape, uint32_t dir, uint64_t path)
 	shape->paths[shape->stack.count - 1] = path;
 }
 
+uint64_t shape_path(uint64_t path, uint64_t name_hash)
+{
+	return mix(path, name_hash);
+}
+
+void shape_add(struct oplog_hash *hash, uint64_t path, struct oplog_hash part,
+	       enum node_kind kind)
+{
+	hash->a += mix(path, part.a + kind);
+	hash->b += mix(path + 1, part.b + kind);
+}
+
 static void hash_slot(struct shape *shape, const uint64_t *set, uint32_t slot,
 		      uint64_t path, struct oplog_hash *hash)
 {
@@ -288,7 +300,7 @@ static void hash_slot(struct shape *shape, const uint64_t *set, uint32_t slot,
 	if (child == NONE)
 		return;
 	node = &shape->dag->history->nodes[child];
-	path = mix(path, shape->name_hash[slot]);
+	path = shape_path(path, shape->name_hash[slot]);
 	switch (node->kind) {
 	case NODE_FILE:
 		part = shape_content_hash(shape, set, child);
@@ -297,17 +309,18 @@ static void hash_slot(struct shape *shape, const uint64_t *set, uint32_t slot,
 		part = oplog_hash(node->target, node->target_bytes);
 		break;
 	default:
-		part.a = part.b = node->base ? child + 7 : 3;
+		part = SHAPE_DIR;
+		if (node->base) /* more may stand in it than is looked at */
+			part.a = part.b = child + 7;
 		enter_dir(shape, child, path);
 	}
-	hash->a += mix(path, part.a + node->kind);
-	hash->b += mix(path + 1, part.b + node->kind);
+	shape_add(hash, path, part, node->kind);
 }
 
 struct oplog_hash shape_hash(struct shape *shape, const uint64_t *set)
 {
 	uint32_t steps = 0, most = 4 * shape->dag->history->nodes_count + 16;
-	struct oplog_hash hash = { 1, 1 };
+	struct oplog_hash hash = SHAPE_NOTHING;
 
 	shape_take(shape, set);
 	shape->stack.count = 0;

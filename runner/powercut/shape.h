@@ -29,6 +29,15 @@ struct shape {
 	uint32_t paths_room;
 };
 
+/* How a tree is hashed, for who walks one that is really there: path of the
+ * root is 1; shape_path() of a name in it; shape_add() of what stands there,
+ * part: of a file's content, a link's target, or SHAPE_DIR. */
+#define SHAPE_DIR     ((struct oplog_hash){ 3, 3 })
+#define SHAPE_NOTHING ((struct oplog_hash){ 1, 1 })
+uint64_t shape_path(uint64_t path, uint64_t name_hash);
+void shape_add(struct oplog_hash *hash, uint64_t path, struct oplog_hash part,
+	       enum node_kind kind);
+
 int shape_make(const struct dag *dag, struct shape *ret_shape);
 void shape_clear(struct shape *shape);
 /* shape_take - shape->child becomes what set leaves. */

@@ -264,6 +264,7 @@ static void event_stop(struct recorder *recorder, struct task *task, int event,
 		task->in_call = false;
 		task->pid = process_of(tid);
 		opens_exec(recorder, task);
+		where_exec(recorder, task->pid);
 		break;
 	case PTRACE_EVENT_STOP:
 		if (signal == SIGSTOP || signal == SIGTSTP ||

@@ -33,6 +33,9 @@ it "replace: the file before the rename, the directory before the promise" \
 	found replace '.models | map(.barriers | map(.barrier)) | all(. ==
 	["fsync(value.tmp) before rename(value.tmp -> value)",
 	"fsync(directory .) before the acknowledgement"])'
+it "replace: the call is named, with its line" jq -e \
+	'[.findings[] | select(.class == "corrupt")] | length > 0 and
+	all(.source | test("cut_store.c:[0-9]+"))' replace.careless.json
 it "replace: nothing bad is left with both" found replace \
 	'.models | map(.barriers[-1].after == 0) | all'
 it "wal: the log before the data" found wal \
