@@ -49,6 +49,7 @@ struct shared_header {
 enum shared_doors {
 	DOORS_BEST, /* sites; where they are refused, symbols */
 	DOORS_SYMBOLS, /* no text is patched */
+	DOORS_NOTIFY, /* the kernel asks the runner; the library stays out */
 };
 
 enum event_flags {

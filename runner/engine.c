@@ -96,10 +96,9 @@ static int shared_make(struct engine *engine)
 	int error;
 
 	if (doors_wanted(&doors) < 0)
-		return engine_fail(-EINVAL,
-				   DOORS_ENV "=%s: wants best or "
-					     "symbols",
-				   getenv(DOORS_ENV));
+		return engine_fail(
+			-EINVAL, DOORS_ENV "=%s: wants best, symbols or notify",
+			getenv(DOORS_ENV));
 	shared_dirs_sweep();
 	error = shared_file_create(engine->plan_bytes, engine->plan_size,
 				   engine->library, &engine->shared);

@@ -1,4 +1,5 @@
 /* The page that a person reads: 80 columns, and as clear without colour. */
+#include "runner/doors.h"
 #include "runner/report/report.h"
 
 #include <ctype.h>
@@ -117,6 +118,8 @@ static void header(const struct page *page, const struct evidence *evidence)
 		snprintf(sites, sizeof(sites), "%llu of %llu sites",
 			 (unsigned long long)patched,
 			 (unsigned long long)(patched + left));
+	if (doors_by_symbols(evidence))
+		strcat(sites, *sites ? "; door: symbols" : "door: symbols");
 	if (report_notified(evidence))
 		strcat(sites, *sites ? "; door: notify" : "door: notify");
 	fputs(style(page, "\033[1m"), page->out);
