@@ -193,6 +193,19 @@ struct shared_late {
 	char path[256]; /* as the target sees it */
 };
 
+/* A process that has met its first fault asks to be watched by the runner's
+ * helper, whom nothing tells who asks but this. */
+enum watch_mode { WATCH_OFF, WATCH_ON, WATCH_BY_LEAVE };
+enum watch_status { WATCH_FREE, WATCH_FILLING, WATCH_ASKED };
+#define SHARED_WATCH_MAX 64
+
+struct shared_watch {
+	_Atomic uint32_t status; /* enum watch_status */
+	_Atomic uint32_t done; /* goes up when it was looked at; a futex */
+	int32_t pid; /* as the process sees itself */
+	uint32_t pad;
+};
+
 struct state {
 	/* Page 0: what a door looks at first: enum armed_nr. */
 	uint8_t armed_nr[CALL_NR_MAX];
@@ -223,6 +236,9 @@ struct state {
 	_Atomic uint32_t late_asked; /* goes up with each; a futex */
 	uint32_t pad2;
 	struct shared_late late[SHARED_LATE_MAX];
+	_Atomic uint32_t watch_on; /* enum watch_mode */
+	_Atomic uint32_t watch_asked; /* goes up with each; a futex */
+	struct shared_watch watch[SHARED_WATCH_MAX];
 
 	/* The notify door, runner/guardian.c. */
 	_Atomic int32_t guardian_pid; /* 0: this run has none */

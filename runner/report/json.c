@@ -322,6 +322,7 @@ json_t *report_json(const struct evidence *evidence,
 				     : 0));
 	error |= put(json, "target", target_json(evidence));
 	error |= lists_put(json, evidence, judgement);
+	error |= put(json, "deaths", report_deaths_json(evidence));
 	error |= put(json, "coverage", coverage_json(evidence));
 	error |= put(json, "books", books_json(evidence));
 	error |= put(json, "aborted", words_json_string(evidence->aborted));

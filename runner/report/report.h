@@ -31,4 +31,9 @@ uint64_t report_fired(const struct evidence *evidence);
 /* report_events - one JSON object per decision and line. */
 int report_events(const struct evidence *evidence, FILE *out);
 
+/* report_deaths - the stacks of who died or hung, lines of at most 80 columns;
+ * returns how many processes that are.  Nothing is put where there was none. */
+size_t report_deaths(const struct evidence *evidence, bool color, FILE *out);
+json_t *report_deaths_json(const struct evidence *evidence);
+
 #endif

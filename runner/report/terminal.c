@@ -257,6 +257,22 @@ static void stderr_tail(const struct page *page,
 	}
 }
 
+/* Behind a blank line, if there is anything. */
+static void stacks(const struct page *page, const struct evidence *evidence)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return;
+	report_deaths(evidence, page->color, out);
+	fclose(out);
+	if (bytes)
+		fprintf(page->out, "\n%s", text);
+	free(text);
+}
+
 static void summary(const struct page *page, const struct evidence *evidence,
 		    const struct judgement *judgement)
 {
@@ -333,6 +349,8 @@ int report_terminal(const struct evidence *evidence,
 		if (finding->verdict == VERDICT_PASS && finding->expect)
 			passed_line(&page, finding);
 	}
+	if (failed)
+		stacks(&page, evidence);
 	rule_lines(&page, evidence);
 	if (failed)
 		stderr_tail(&page, evidence);
