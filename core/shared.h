@@ -195,12 +195,12 @@ struct shared_late {
 
 /* A process that has met its first fault asks to be watched by the runner's
  * helper, whom nothing tells who asks but this. */
-enum watch_mode { WATCH_OFF, WATCH_ON, WATCH_BY_LEAVE };
-enum watch_status { WATCH_FREE, WATCH_FILLING, WATCH_ASKED };
-#define SHARED_WATCH_MAX 64
+enum attend_mode { ATTEND_OFF, ATTEND_ON, ATTEND_BY_LEAVE };
+enum attend_status { ATTEND_FREE, ATTEND_FILLING, ATTEND_ASKED };
+#define SHARED_ATTEND_MAX 64
 
-struct shared_watch {
-	_Atomic uint32_t status; /* enum watch_status */
+struct shared_attend {
+	_Atomic uint32_t status; /* enum attend_status */
 	_Atomic uint32_t done; /* goes up when it was looked at; a futex */
 	int32_t pid; /* as the process sees itself */
 	uint32_t pad;
@@ -236,9 +236,9 @@ struct state {
 	_Atomic uint32_t late_asked; /* goes up with each; a futex */
 	uint32_t pad2;
 	struct shared_late late[SHARED_LATE_MAX];
-	_Atomic uint32_t watch_on; /* enum watch_mode */
-	_Atomic uint32_t watch_asked; /* goes up with each; a futex */
-	struct shared_watch watch[SHARED_WATCH_MAX];
+	_Atomic uint32_t attend_on; /* enum attend_mode */
+	_Atomic uint32_t attend_asked; /* goes up with each; a futex */
+	struct shared_attend attend[SHARED_ATTEND_MAX];
 
 	/* The notify door, runner/guardian.c. */
 	_Atomic int32_t guardian_pid; /* 0: this run has none */

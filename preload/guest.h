@@ -116,8 +116,8 @@ HIDDEN void flight_fill(struct flight *flight);
 HIDDEN uint64_t *flight_reg(const struct flight *flight, unsigned n);
 HIDDEN void flight_ask_nonblocking(struct flight *flight);
 
-/* watch.c - a process met its first fault; returns within 50 ms. */
-HIDDEN void watch_ask(void);
+/* attend.c - a process met its first fault; returns within 50 ms. */
+HIDDEN void attend_ask(void);
 
 /* rules.c */
 HIDDEN bool rules_judge(struct flight *flight); /* true: something acts */

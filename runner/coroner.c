@@ -51,7 +51,7 @@ static struct state *woken_state;
 static void woken(int number)
 {
 	(void)number;
-	atomic_fetch_add(&woken_state->watch_asked, 1);
+	atomic_fetch_add(&woken_state->attend_asked, 1);
 }
 
 /* A line of /proc/PID/status, behind its name; false: it isn't there. */
@@ -344,16 +344,16 @@ static void stops_look(struct helper *helper)
 
 static void targets_look(struct helper *helper)
 {
-	for (unsigned i = 0; i < SHARED_WATCH_MAX; i++) {
-		struct shared_watch *slot = &helper->state->watch[i];
+	for (unsigned i = 0; i < SHARED_ATTEND_MAX; i++) {
+		struct shared_attend *slot = &helper->state->attend[i];
 		pid_t pid;
 
-		if (atomic_load(&slot->status) != WATCH_ASKED)
+		if (atomic_load(&slot->status) != ATTEND_ASKED)
 			continue;
 		pid = pid_find(helper, slot->pid);
 		if (pid)
 			seize(pid);
-		atomic_store(&slot->status, WATCH_FREE);
+		atomic_store(&slot->status, ATTEND_FREE);
 		atomic_fetch_add(&slot->done, 1);
 		syscall(SYS_futex, &slot->done, FUTEX_WAKE, 1, NULL, NULL, 0);
 	}
@@ -425,33 +425,35 @@ _Noreturn static void helper_main(struct helper *helper)
 	prctl(PR_SET_NAME, "mishap-coroner");
 	helper->deaths = json_array();
 	for (;;) {
-		uint32_t seen = atomic_load(&helper->state->watch_asked);
+		uint32_t seen = atomic_load(&helper->state->attend_asked);
 
 		stops_look(helper);
 		targets_look(helper);
 		if (!requests_look(helper))
 			_exit(0);
-		syscall(SYS_futex, &helper->state->watch_asked, FUTEX_WAIT,
+		syscall(SYS_futex, &helper->state->attend_asked, FUTEX_WAIT,
 			seen, &idle, NULL, 0);
 	}
 }
 
 /* ---- in the runner ----------------------------------------------------- */
 
-static uint32_t watch_mode(void)
+static uint32_t attend_mode(void)
 {
 	FILE *in = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
 	int scope = in ? fgetc(in) - '0' : 0;
 
 	if (in)
 		fclose(in);
-	return scope <= 0 ? WATCH_ON : scope == 1 ? WATCH_BY_LEAVE : WATCH_OFF;
+	return scope <= 0   ? ATTEND_ON
+	       : scope == 1 ? ATTEND_BY_LEAVE
+			    : ATTEND_OFF;
 }
 
 static void wake(struct state *state)
 {
-	atomic_fetch_add(&state->watch_asked, 1);
-	syscall(SYS_futex, &state->watch_asked, FUTEX_WAKE, 1, NULL, NULL, 0);
+	atomic_fetch_add(&state->attend_asked, 1);
+	syscall(SYS_futex, &state->attend_asked, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 int coroner_open(const struct shared_file *shared, const char *run_dir,
@@ -483,7 +485,7 @@ int coroner_open(const struct shared_file *shared, const char *run_dir,
 		coroner_close(coroner);
 		return -errno;
 	}
-	atomic_store(&shared->state->watch_on, watch_mode());
+	atomic_store(&shared->state->attend_on, attend_mode());
 	*ret_coroner = coroner;
 	return 0;
 }

@@ -4,7 +4,7 @@
  * ptrace(2) is the only way to see a process die that needs no privilege, no
  * signal handler in the target and no core file (whose pattern is the whole
  * machine's).  It isn't free of side effects, so a process is attached to only
- * once it has met its first fault (preload/watch.c asks), or hangs.  The helper
+ * once it has met its first fault (preload/attend.c asks), or hangs.  The helper
  * is a process of its own, because who traces is also told of stops by
  * waitpid(2), and the runner waits for its children.  It is a child of the
  * runner's from before the tree is opened, and dies with it; what it traced

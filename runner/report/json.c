@@ -323,6 +323,7 @@ json_t *report_json(const struct evidence *evidence,
 	error |= put(json, "target", target_json(evidence));
 	error |= lists_put(json, evidence, judgement);
 	error |= put(json, "deaths", report_deaths_json(evidence));
+	error |= put(json, "call_sites", report_call_sites(evidence));
 	error |= put(json, "coverage", coverage_json(evidence));
 	error |= put(json, "books", books_json(evidence));
 	error |= put(json, "aborted", words_json_string(evidence->aborted));

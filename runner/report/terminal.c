@@ -273,6 +273,25 @@ static void stacks(const struct page *page, const struct evidence *evidence)
 	free(text);
 }
 
+/* An interpreter whose functions can't be told apart. */
+static void collapsed(const struct page *page, const struct evidence *evidence)
+{
+	_cleanup_json_ json_t *sites = report_call_sites(evidence);
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(sites, "interpreters"), i, item)
+	{
+		_cleanup_words_ char *said =
+			words_say("%s: sites collapsed, for its functions "
+				  "can't be told apart",
+				  json_string_value(item));
+
+		fputs("  sites   ", page->out);
+		wrapped(page, said ? said : "", 10);
+	}
+}
+
 static void summary(const struct page *page, const struct evidence *evidence,
 		    const struct judgement *judgement)
 {
@@ -320,6 +339,7 @@ static void summary(const struct page *page, const struct evidence *evidence,
 			"  again   %llu of %llu decisions came again\n",
 			(unsigned long long)evidence->replay_agreed,
 			(unsigned long long)evidence->replay_recorded);
+	collapsed(page, evidence);
 	fprintf(page->out, "  replay  %s\n", judgement->replay);
 	fprintf(page->out, "  kept    %s\n",
 		evidence->run_dir ? evidence->run_dir : "nothing");

@@ -1,4 +1,4 @@
-/* watch.c - a process that has met its first fault is watched until its end.
+/* attend.c - a process that has met its first fault is watched until its end.
  *
  * When it dies of it, the kernel lets nobody look at its stacks afterwards, and
  * a signal handler of ours would be seen.  So a helper of the runner's attaches
@@ -25,36 +25,36 @@ __attribute__((constructor)) static void sanitizer_look(void)
 	is_sanitized = stack_has_sanitizer();
 }
 
-static struct shared_watch *slot_claim(void)
+static struct shared_attend *slot_claim(void)
 {
-	for (unsigned i = 0; i < SHARED_WATCH_MAX; i++) {
-		struct shared_watch *slot = &guest_state->watch[i];
-		uint32_t status = WATCH_FREE;
+	for (unsigned i = 0; i < SHARED_ATTEND_MAX; i++) {
+		struct shared_attend *slot = &guest_state->attend[i];
+		uint32_t status = ATTEND_FREE;
 
 		if (atomic_compare_exchange_strong(&slot->status, &status,
-						   WATCH_FILLING))
+						   ATTEND_FILLING))
 			return slot;
 	}
 	return NULL;
 }
 
-void watch_ask(void)
+void attend_ask(void)
 {
-	uint32_t on = PEEK(guest_state->watch_on), done;
-	struct shared_watch *slot = NULL;
+	uint32_t on = PEEK(guest_state->attend_on), done;
+	struct shared_attend *slot = NULL;
 	uint64_t until_ns;
 
-	if (on != WATCH_OFF && !is_sanitized)
+	if (on != ATTEND_OFF && !is_sanitized)
 		slot = slot_claim();
 	if (!slot)
 		return;
-	if (on == WATCH_BY_LEAVE) /* Yama: only who was named may attach */
+	if (on == ATTEND_BY_LEAVE) /* Yama: only who was named may attach */
 		sys3(SYS_prctl, PR_SET_PTRACER, (long)PR_SET_PTRACER_ANY, 0);
 	slot->pid = PEEK(guest_process->pid);
 	done = atomic_load(&slot->done);
-	atomic_store(&slot->status, WATCH_ASKED);
-	atomic_fetch_add(&guest_state->watch_asked, 1);
-	sys6(SYS_futex, (long)&guest_state->watch_asked, FUTEX_WAKE, 1, 0, 0,
+	atomic_store(&slot->status, ATTEND_ASKED);
+	atomic_fetch_add(&guest_state->attend_asked, 1);
+	sys6(SYS_futex, (long)&guest_state->attend_asked, FUTEX_WAKE, 1, 0, 0,
 	     0);
 	until_ns = clock_ns() + WAIT_NS;
 	while (atomic_load(&slot->done) == done) {
