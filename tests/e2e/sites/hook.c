@@ -37,6 +37,8 @@ const struct shared_header *guest_shared;
 struct known guest_fds[GUEST_FDS_MAX];
 _Atomic uint32_t object_salt;
 uint8_t site_quick_flags[CALL_NR_MAX];
+static const char nobody_knows;
+const char *guest_single_threaded = &nobody_knows;
 struct quick_row site_quick_rows[CALL_NR_MAX];
 static struct counts *counts;
 static bool around, naive, delay, fail;
