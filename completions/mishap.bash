@@ -45,6 +45,10 @@ _mishap() {
 		mapfile -t COMPREPLY < <(compgen -W "time= faults= rss=" -- "$cur")
 		return
 		;;
+	--watch)
+		mapfile -t COMPREPLY < <(compgen -W "auto lite full off" -- "$cur")
+		return
+		;;
 	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout | --pid | --interval)
 		return
 		;;
@@ -54,7 +58,7 @@ _mishap() {
 	run)
 		case $cur in
 		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --phase --expect
-			--ready --load --steady --var --seed --repeat --timeout --limit --sandbox
+			--ready --load --steady --var --seed --repeat --timeout --limit --sandbox --watch
 			--no-network --notify --keep-scratch $common --" -- "$cur") ;;
 		*)
 			compopt -o filenames

@@ -180,6 +180,21 @@ static bool is_error(long ret)
 	return (unsigned long)ret > -4096ul;
 }
 
+/* The books of the runner's probes: what was seen here and wasn't kept from the
+ * kernel must have come to it. */
+static void keep_count(const struct site_regs *regs, uint64_t n)
+{
+	if (UNLIKELY(guest_state->armed_nr[regs->rax] == NR_COUNTED))
+		atomic_fetch_add_explicit(&guest_state->kept_nr[regs->rax], n,
+					  memory_order_relaxed);
+}
+
+/* Will it end here, before it is made? */
+static bool ends_before(const struct call *call)
+{
+	return !call->after && (call->kill_signal || call->exit_status >= 0);
+}
+
 /* Everything that a decided call at a site needs; SITE_PROCEED only if the
  * call shall run where it stands. */
 static long site_act(struct flight *flight)
@@ -187,15 +202,22 @@ static long site_act(struct flight *flight)
 	struct call *call = &flight->call;
 	struct site_regs *regs = flight->regs;
 	bool releases = call_table[call->id].flags & CALL_RELEASES_FD;
-	bool needs_after;
-	long ret = act_before(flight);
+	bool needs_after, ends = ends_before(call);
+	long ret;
 
+	if (ends)
+		keep_count(regs, 1);
+	ret = act_before(flight);
+	if (ends) /* a handler took the signal */
+		keep_count(regs, (uint64_t)-1);
 	if (ret < 0) {
+		keep_count(regs, 1);
 		sleep_remains(flight);
 		site_return(regs, ret);
 		return SITE_RETURN;
 	}
 	if (call->skip && !releases) {
+		keep_count(regs, 1);
 		if (call->has_result)
 			message_empty(call);
 		sleep_remains(flight);

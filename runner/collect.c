@@ -98,6 +98,7 @@ static void slot_fold(struct collect *collect, struct process *process)
 
 	process_keep(collect, process,
 		     status == PROCESS_EXECING ? PROCESS_LOST : PROCESS_DONE);
+	collect->threads += atomic_load(&process->threads);
 	collect->cut_short += atomic_load(&process->deciding);
 	atomic_store(&process->deciding, 0);
 	for (size_t i = 0; i < CALL_COUNT; i++) {
@@ -182,6 +183,15 @@ int collect_open(struct state *state, struct tree *tree,
 	error = pthread_create(&collect->thread, NULL, collect_main, collect);
 	collect->open = !error;
 	return -error;
+}
+
+uint64_t collect_threads(const struct collect *collect)
+{
+	uint64_t threads = collect->threads;
+
+	for (size_t i = 0; collect->state && i < SHARED_PROCESSES_MAX; i++)
+		threads += atomic_load(&collect->state->processes[i].threads);
+	return threads;
 }
 
 uint64_t collect_fired(const struct state *state)

@@ -19,6 +19,7 @@ struct collect {
 	struct tree *tree;   /* borrowed */
 	struct event *events;
 	size_t events_count, events_room;
+	_Atomic uint64_t threads; /* of folded processes */
 	uint64_t cut_short; /* threads that died before their event was out */
 	uint64_t events_lost;
 	uint64_t stuck_at, stuck_since_ns; /* of the ring's tail */
@@ -33,6 +34,8 @@ int collect_open(struct state *state, struct tree *tree,
 /* collect_close - all writers are gone: drain, fold every slot, and move
  * everything into the evidence. */
 void collect_close(struct collect *collect, struct evidence *evidence);
+/* collect_threads - that the library saw made; before collect_close(). */
+uint64_t collect_threads(const struct collect *collect);
 /* collect_fired - decisions taken so far, over all rules. */
 uint64_t collect_fired(const struct state *state);
 

@@ -96,9 +96,10 @@ static int shared_make(struct engine *engine)
 	int error;
 
 	if (doors_wanted(&doors) < 0)
-		return engine_fail(
-			-EINVAL, DOORS_ENV "=%s: wants best, symbols or notify",
-			getenv(DOORS_ENV));
+		return engine_fail(-EINVAL,
+				   DOORS_ENV "=%s: wants best or "
+					     "symbols",
+				   getenv(DOORS_ENV));
 	shared_dirs_sweep();
 	error = shared_file_create(engine->plan_bytes, engine->plan_size,
 				   engine->library, &engine->shared);
@@ -205,11 +206,6 @@ static int machinery_open(struct engine *engine)
 {
 	int error;
 
-	error = coroner_open(&engine->shared, engine->evidence->run_dir,
-			     &engine->coroner);
-	if (error)
-		progress_say("a crash will have no stack: %s",
-			     strerror(-error));
 	error = tree_open(&engine->tree);
 	if (!error)
 		error = capture_open(&engine->capture,
@@ -304,6 +300,8 @@ static int set_up(struct engine *engine, const struct replay_input *replay)
 	if (!error)
 		error = engine_prepare(engine, &engine->scenario->target);
 	if (!error)
+		engine_watch_open(engine);
+	if (!error)
 		error = reach_prepare(engine);
 	if (!error)
 		error = gather(engine, oracles_gather_before);
@@ -330,7 +328,6 @@ static void await_end(struct engine *engine)
 	while (!tree_ended(&engine->tree, engine->target)) {
 		if (clock_now_ns() > until) {
 			engine->evidence->target.timed_out = true;
-			engine_look_into(engine, "still ran after its time");
 			return;
 		}
 		if (!engine_tick(engine, until + NS_PER_MS))
@@ -359,6 +356,7 @@ static int go(struct engine *engine)
 			: UINT64_MAX;
 	if (!limits_hold(engine))
 		return 0;
+	engine_watch_arm(engine);
 	if (engine->to_completion)
 		engine_arm(engine, 0);
 	error = engine_target_start(engine);
@@ -366,10 +364,8 @@ static int go(struct engine *engine)
 		return error;
 	evidence->target.started = true;
 	engine_await_ready(engine);
-	if (!evidence->ready) {
-		engine_look_into(engine, "never became ready");
+	if (!evidence->ready)
 		return 0;
-	}
 	if (!engine->to_completion)
 		evidence->at_ready = tree_growth(&engine->tree, TREE_TARGET);
 	error = steady_begin(engine);
@@ -382,34 +378,6 @@ static int go(struct engine *engine)
 	return 0;
 }
 
-void engine_look_into(struct engine *engine, const char *why)
-{
-	pid_t pids[CORONER_DEATHS_MAX];
-	size_t count;
-
-	if (engine->looked_into)
-		return; /* it was told why it hangs; one look is enough */
-	engine->looked_into = true;
-	count = tree_pids(&engine->tree, TREE_TARGET, pids, CORONER_DEATHS_MAX);
-	for (size_t i = 0; i < count; i++)
-		coroner_hang(engine->coroner, pids[i], why);
-}
-
-static void hang_seen(void *arg)
-{
-	engine_look_into(arg, "didn't stop when it was told to");
-}
-
-/* Faults are over, and it still doesn't answer. */
-static void silence_look(struct engine *engine)
-{
-	const struct evidence *evidence = engine->evidence;
-	size_t count = evidence->samples_count;
-
-	if (count && !evidence->samples[count - 1].ok)
-		engine_look_into(engine, "gave no healthy answer any more");
-}
-
 static void wind_down(struct engine *engine)
 {
 	const struct program *target = &engine->scenario->target;
@@ -419,17 +387,15 @@ static void wind_down(struct engine *engine)
 	if (engine->target && !evidence->aborted)
 		engine_workloads_end(engine);
 	evidence->end_ns = clock_now_ns();
+	watch_phase(&engine->watch, PLAN_PHASES_MAX);
 	if (engine->target)
 		evidence->at_end = tree_growth(&engine->tree, TREE_TARGET);
 	if (engine->steady_open)
 		steady_close(&engine->steady, &evidence->samples,
 			     &evidence->samples_count);
-	silence_look(engine);
-	engine->tree.before_kill = hang_seen;
-	engine->tree.before_kill_arg = engine;
 	tree_stop(&engine->tree, TREE_TARGET, engine->target,
 		  stop_signal(target), stop_within_ns(target));
-	engine->tree.before_kill = NULL;
+	engine_watch_close(engine);
 	tree_stop(&engine->tree, TREE_WORKLOAD | TREE_COMMAND, NULL, SIGTERM,
 		  NS_PER_S);
 	engine_door_close(engine);
@@ -464,7 +430,6 @@ static void take_down(struct engine *engine)
 		sandbox_close(engine->sandbox);
 	engine->evidence->sandbox_pid = 0;
 	tree_close(&engine->tree);
-	coroner_close(engine->coroner);
 	capture_close(&engine->capture);
 	interrupt_close();
 	lease_give_back(&engine->lease);

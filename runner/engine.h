@@ -12,13 +12,13 @@
 
 #include "runner/capture.h"
 #include "runner/collect.h"
-#include "runner/coroner.h"
 #include "runner/late.h"
 #include "runner/launch.h"
 #include "runner/lease.h"
 #include "runner/notify.h"
 #include "runner/stall.h"
 #include "runner/steady.h"
+#include "runner/watch.h"
 
 #define ENGINE_TICK_NS	    (10 * NS_PER_MS)
 #define ENGINE_RESTARTS_MAX 100
@@ -48,19 +48,19 @@ struct engine {
 	struct tree tree;
 	struct capture capture;
 	struct collect collect;
-	struct coroner *coroner; /* NULL: there will be no stacks */
 	struct late late;
 	struct notify notify;	  /* channel -1: the door isn't needed */
 	bool counted[CALL_COUNT]; /* by a `calls` expectation */
 	struct steady_set steady;
 	bool steady_open;
 	struct stall stall;
+	struct watch watch;
+	char *watch_data; /* the directory that it watches */
 	struct sandbox *sandbox;
 	struct tree_process *keeper, *target;
 	struct tree_process *services[SCENARIO_ITEMS_MAX];
 	struct engine_workload *workloads; /* by scenario order */
 
-	bool looked_into;      /* its stacks were taken as of a hang */
 	uint64_t deadline_ns;  /* limits.time */
 	uint64_t next_look_ns; /* at limits that cost something */
 	unsigned phase;
@@ -69,9 +69,6 @@ struct engine {
 /* engine_fail - say why there is no evidence; returns error. */
 int engine_fail(int error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-/* engine_look_into - the target hangs: have its stacks taken, once. */
-void engine_look_into(struct engine *engine, const char *why);
 
 /* engine_start.c */
 int engine_prepare(struct engine *engine, const struct program *program);
@@ -85,6 +82,14 @@ bool engine_tick(struct engine *engine, uint64_t until_ns);
 struct probe_context engine_probe_context(struct engine *engine);
 /* engine_program_cwd - absolute, malloc'd. */
 char *engine_program_cwd(const struct program *program);
+
+/* watch_run.c - the probes of a run; never a reason for it to fail. */
+void engine_watch_open(struct engine *engine);
+/* engine_watch_arm - before the target starts. */
+void engine_watch_arm(struct engine *engine);
+void engine_watch_close(struct engine *engine);
+/* engine_watch_full - are all system calls counted, by us and by the kernel? */
+bool engine_watch_full(const struct engine *engine);
 
 /* engine_end.c */
 void engine_books(struct engine *engine);

@@ -288,7 +288,8 @@ int engine_target_start(struct engine *engine)
 				 .sandbox = engine->sandbox,
 				 .notify = engine->notify.channel < 0
 						   ? NULL
-						   : &engine->notify };
+						   : &engine->notify,
+				 .arg = &engine->watch };
 	char path[PATH_MAX];
 	int error;
 
@@ -304,6 +305,8 @@ int engine_target_start(struct engine *engine)
 	if (!error)
 		error = capture_add(&engine->capture, path, &evidence->err,
 				    &launch.err);
+	if (watch_await_ready(&engine->watch))
+		launch.before_exec = watch_follow;
 	if (!error)
 		error = launch_start(&engine->tree, &launch, &engine->target);
 	if (launch.in > 2)
@@ -362,6 +365,7 @@ bool engine_tick(struct engine *engine, uint64_t until_ns)
 		clock_sleep_until(next);
 		restart(engine);
 	}
+	watch_look(&engine->watch);
 	stall_look(&engine->stall, &engine->tree, has_work(engine),
 		   &engine->evidence->stall);
 	return limits_hold(engine);

@@ -21,6 +21,8 @@ static void io_ending(struct io *io, void *item)
 	NUMBER(io, ending, signal);
 	NUMBER(io, ending, core);
 	NUMBER(io, ending, pid);
+	if (!io->load || io_has(io, "outer_pid"))
+		NUMBER(io, ending, outer_pid);
 	NUMBER(io, ending, start_ns);
 	NUMBER(io, ending, end_ns);
 }

@@ -3,6 +3,7 @@
 #include "runner/evidence_io.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void io_group(struct io *io, void *item)
 {
@@ -40,6 +41,7 @@ static void io_net(struct io *io, void *item)
 	struct watched_net *net = item;
 
 	NUMBER(io, net, at_ns);
+	NUMBER(io, net, until_ns);
 	NUMBER(io, net, connects);
 	NUMBER(io, net, retransmits);
 	NUMBER(io, net, resets);
@@ -63,7 +65,7 @@ static void io_escape(struct io *io, void *item)
 
 	NUMBER(io, escape, nr);
 	NUMBER(io, escape, way);
-	NUMBER(io, escape, pid);
+	NUMBER(io, escape, bits);
 	NUMBER(io, escape, count);
 	io_chars(io, "comm", escape->comm, sizeof(escape->comm));
 	STRING(io, escape, site);
@@ -76,8 +78,6 @@ static void io_kernel_error(struct io *io, void *item)
 	NUMBER(io, error, nr);
 	NUMBER(io, error, error);
 	NUMBER(io, error, count);
-	NUMBER(io, error, first_ns);
-	io_chars(io, "comm", error->comm, sizeof(error->comm));
 }
 
 static void io_acks(struct io *io, void *item)
@@ -93,16 +93,38 @@ static void io_acks(struct io *io, void *item)
 	NUMBER(io, acks, sync_errors);
 }
 
+/* Those of the phases that there were; the rest are all zeroes. */
+static void io_acks_all(struct io *io, struct watched_acks *acks)
+{
+	static const struct watched_acks none;
+	struct watched_acks *items = io->load ? NULL : acks;
+	size_t count = 1 + PLAN_PHASES_MAX;
+
+	while (!io->load && count > 1 &&
+	       memcmp(&acks[count - 1], &none, sizeof(none)) == 0)
+		count--;
+	io_list(io, "acks", (void **)&items, &count, sizeof(*items), io_acks);
+	if (!io->load)
+		return;
+	if (count > 1 + PLAN_PHASES_MAX)
+		io_fail(io, -EBADMSG);
+	else if (items)
+		memcpy(acks, items, count * sizeof(*items));
+	free(items);
+}
+
 void evidence_watched_io(struct io *io, void *item)
 {
 	struct watched *watched = item;
 
 	NUMBER(io, watched, asked);
 	STRING(io, watched, unobserved);
+	STRING(io, watched, data);
 	io_fixed(io, "groups", watched->groups, WATCHED_GROUPS,
 		 sizeof(*watched->groups), io_group);
 	NUMBER(io, watched, attach_ns);
 	NUMBER(io, watched, processes);
+	NUMBER(io, watched, execs);
 	NUMBER(io, watched, in_flight);
 	NUMBER(io, watched, escapes_more);
 	LIST(io, watched, exits, &watched->exits_count, io_exit);
@@ -110,8 +132,7 @@ void evidence_watched_io(struct io *io, void *item)
 	LIST(io, watched, calls, &watched->calls_count, io_call);
 	LIST(io, watched, escapes, &watched->escapes_count, io_escape);
 	LIST(io, watched, errors, &watched->errors_count, io_kernel_error);
-	io_fixed(io, "acks", watched->acks, PLAN_PHASES_MAX + 1,
-		 sizeof(*watched->acks), io_acks);
+	io_acks_all(io, watched->acks);
 }
 
 void evidence_stall_io(struct io *io, void *item)

@@ -250,6 +250,7 @@ struct child {
 	const char *path;  /* of the program */
 	char **shell_argv; /* if it turns out to be a script without #! */
 	int report_fd;	   /* closed by exec; else struct report is written */
+	int gate[2];	   /* the program starts when [1] is closed; -1 */
 	int null_fd;
 };
 
@@ -297,6 +298,30 @@ static int fds_place(struct child *child)
 	return 0;
 }
 
+/* gate_wait - until our parent has done what it wants done before we go on. */
+static void gate_wait(const struct child *child)
+{
+	char nothing;
+
+	if (child->gate[0] < 0)
+		return;
+	close(child->gate[1]);
+	while (read(child->gate[0], &nothing, 1) < 0 && errno == EINTR)
+		;
+}
+
+static void gate_open(struct child *child, pid_t pid)
+{
+	const struct launch *launch = child->launch;
+
+	if (child->gate[1] < 0)
+		return;
+	if (pid > 0)
+		launch->before_exec(pid, launch->arg);
+	close(child->gate[1]);
+	child->gate[1] = -1;
+}
+
 static void signals_restore(void)
 {
 	for (int number = 1; number <= 64; number++) {
@@ -315,6 +340,7 @@ _Noreturn static void child_run(struct child *child)
 	const struct launch *launch = child->launch;
 	int error;
 
+	gate_wait(child);
 	setsid();
 	error = fds_place(child);
 	if (!error && chdir(launch->cwd) != 0)
@@ -356,7 +382,7 @@ _Noreturn static void helper_run(struct child *child)
 }
 
 /* Read what the child (and helper) report until exec closes the pipe. */
-static int reports_read(int fd, pid_t *pid)
+static int reports_read(struct child *child, int fd, pid_t *pid)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	uint64_t until_ns = clock_now_ns() + EXEC_WITHIN_NS;
@@ -380,8 +406,10 @@ static int reports_read(int fd, pid_t *pid)
 			return -EIO;
 		if (report.error)
 			error = report.error;
-		if (report.pid > 0)
+		if (report.pid > 0) {
 			*pid = report.pid;
+			gate_open(child, *pid);
+		}
 	}
 }
 
@@ -402,8 +430,11 @@ static int start_child(struct tree *tree, struct child *child, int read_fd,
 	error = first < 0 ? -errno : 0;
 	close(child->report_fd);
 	pid = sandbox ? -1 : first;
+	if (!error && pid > 0)
+		gate_open(child, pid);
 	if (!error)
-		error = reports_read(read_fd, &pid);
+		error = reports_read(child, read_fd, &pid);
+	gate_open(child, -1);
 	if (error && first > 0)
 		kill(first, SIGKILL);
 	if (sandbox && first > 0)
@@ -438,10 +469,30 @@ static char **shell_argv_make(const char *path, char *const *argv)
 	return made;
 }
 
+/* Above every fd that is put in a place of its own. */
+static int fd_raise(int fd)
+{
+	int raised = fcntl(fd, F_DUPFD_CLOEXEC, LAUNCH_LEDGER_FD + 1);
+
+	close(fd);
+	return raised;
+}
+
+static int gate_make(struct child *child)
+{
+	if (!child->launch->before_exec)
+		return 0;
+	if (pipe2(child->gate, O_CLOEXEC) != 0)
+		return -errno;
+	child->gate[0] = fd_raise(child->gate[0]);
+	child->gate[1] = fd_raise(child->gate[1]);
+	return 0;
+}
+
 int launch_start(struct tree *tree, const struct launch *launch,
 		 struct tree_process **ret_process)
 {
-	struct child child = { .launch = launch };
+	struct child child = { .launch = launch, .gate = { -1, -1 } };
 	int fds[2], error;
 	char *path;
 
@@ -456,12 +507,16 @@ int launch_start(struct tree *tree, const struct launch *launch,
 	}
 	child.path = path;
 	child.shell_argv = shell_argv_make(path, launch->argv);
-	/* Above every fd that is put in a place of its own. */
-	child.report_fd = fcntl(fds[1], F_DUPFD_CLOEXEC, LAUNCH_LEDGER_FD + 1);
-	close(fds[1]);
+	child.report_fd = fd_raise(fds[1]);
 	child.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	error = start_child(tree, &child, fds[0], ret_process);
+	error = gate_make(&child);
+	if (!error)
+		error = start_child(tree, &child, fds[0], ret_process);
+	else
+		close(child.report_fd);
 	close(fds[0]);
+	if (child.gate[0] >= 0)
+		close(child.gate[0]);
 	if (child.null_fd >= 0)
 		close(child.null_fd);
 	free(child.shell_argv);

@@ -15,6 +15,10 @@ struct launch { /* all borrowed */
 	enum tree_role role;
 	const struct sandbox *sandbox; /* NULL: none */
 	const struct notify *notify;   /* its calls are asked about; or NULL */
+	/* Called once the process is there and has not yet become the program;
+	 * that waits for it.  NULL: nothing is. */
+	void (*before_exec)(pid_t pid, void *arg);
+	void *arg;
 };
 
 #define LAUNCH_LEDGER_FD 9

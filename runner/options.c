@@ -125,6 +125,34 @@ static int read_var(enum option_for who, struct parsed *parsed,
 	return var->name && var->value ? 0 : -ENOMEM;
 }
 
+static int read_timeout(enum option_for who, struct options *options,
+			const char *value)
+{
+	return read_duration(value, strlen(value), &options->timeout_ns)
+		       ? 0
+		       : wrong(who,
+			       "--timeout wants " DURATION_WANTS "; got '%s'",
+			       value);
+}
+
+static int read_watch(enum option_for who, struct options *options,
+		      const char *value)
+{
+	if (strcmp(value, "off") == 0)
+		options->watch = WATCH_MODE_OFF;
+	else if (strcmp(value, "auto") == 0)
+		options->watch = WATCH_MODE_UNSET;
+	else if (strcmp(value, "lite") == 0)
+		options->watch = WATCH_MODE_LITE;
+	else if (strcmp(value, "full") == 0)
+		options->watch = WATCH_MODE_FULL;
+	else
+		return wrong(who,
+			     "--watch wants auto, lite, full or off; got '%s'",
+			     value);
+	return 0;
+}
+
 static int read_color(enum option_for who, struct options *options,
 		      const char *value)
 {
@@ -167,16 +195,13 @@ static int option_take(enum option_for who, struct parsed *parsed,
 		options->repeat = error ? 0 : (unsigned)number;
 		break;
 	case OPTION_timeout:
-		if (!read_duration(value, strlen(value), &options->timeout_ns))
-			return wrong(who,
-				     "--timeout wants " DURATION_WANTS
-				     "; got '%s'",
-				     value);
-		break;
+		return read_timeout(who, options, value);
 	case OPTION_limit:
 		return read_limit(who, options, value);
 	case OPTION_color:
 		return read_color(who, options, value);
+	case OPTION_watch:
+		return read_watch(who, options, value);
 	case OPTION_sandbox:
 		options->sandbox = true;
 		break;

@@ -49,6 +49,16 @@ static bool phase_has_rules(const struct plan *plan, unsigned phase)
 	return false;
 }
 
+/* Where the kernel counts every system call, so do we: the doors never close.
+ * Returns whether that is so. */
+static bool arm_books(const struct engine *engine, uint8_t *armed_nr)
+{
+	if (!engine_watch_full(engine))
+		return false;
+	memset(armed_nr, NR_COUNTED, CALL_NR_MAX);
+	return true;
+}
+
 /* Halted or interrupted while we were arming?  Then it stays disarmed. */
 static void arm_unless_over(struct state *state)
 {
@@ -70,6 +80,7 @@ void engine_arm(struct engine *engine, unsigned phase)
 	for (unsigned id = 0; id < CALL_COUNT; id++)
 		if (engine->counted[id])
 			arm_call(id, armed_nr, armed_call);
+	arm_books(engine, armed_nr);
 	atomic_store(&state->phase, phase);
 	atomic_store(&state->phase_ns, clock_now_ns());
 	atomic_store(&state->armed, phase_has_rules(&engine->plan, phase));
@@ -84,8 +95,13 @@ void engine_disarm(struct engine *engine)
 
 	if (!state || engine->bare)
 		return;
-	shared_state_disarm(state);
-	plan_arm_nothing(state->armed_nr);
+	if (arm_books(engine, state->armed_nr)) {
+		atomic_store(&state->armed, 0);
+		memset(state->armed_call, 0, sizeof(state->armed_call));
+	} else {
+		shared_state_disarm(state);
+		plan_arm_nothing(state->armed_nr);
+	}
 	arm_unless_over(state);
 }
 
@@ -288,6 +304,7 @@ static bool phase_run(struct engine *engine, unsigned index)
 	bool timed = phase->within.set || phase->lasts.set, go_on = true;
 	uint64_t fired = collect_fired(engine->shared.state);
 
+	watch_phase(&engine->watch, index);
 	if (!engine->to_completion || index > 0)
 		engine_arm(engine, index);
 	if (phase->within.set)

@@ -42,6 +42,13 @@ struct place {
 	unsigned ports[10]; /* free when looked at: [1] is ${port}, [2] … */
 };
 
+enum watch_mode { /* --watch; unset: as the scenario says */
+	WATCH_MODE_UNSET,
+	WATCH_MODE_OFF,
+	WATCH_MODE_LITE,
+	WATCH_MODE_FULL,
+};
+
 struct options { /* of `mishap run` and its kin */
 	const char *scenario_path; /* or NULL */
 	struct scenario_extra extra;
@@ -54,6 +61,7 @@ struct options { /* of `mishap run` and its kin */
 	uint64_t limit_time_ns, limit_faults, limit_rss_bytes; /* likewise */
 	const char *events_path; /* decisions as JSON lines */
 	bool sandbox, no_network, notify, quiet, verbose, keep_scratch, disarmed;
+	enum watch_mode watch;
 	int color; /* -1: by tty and NO_COLOR */
 	const char *replay_of; /* run id whose decisions are forced */
 	const char *const *argv; /* as typed, for command.json */
@@ -68,6 +76,7 @@ struct ending { /* how a process ended */
 	int signal;
 	bool core;
 	uint32_t pid; /* as it saw itself: what events say */
+	uint32_t outer_pid; /* as we see it: what probes say; 0: unknown */
 	uint64_t start_ns, end_ns;
 };
 

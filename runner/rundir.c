@@ -218,7 +218,8 @@ static json_t *command_json(const struct evidence *evidence,
 		json_object_set_new(vars, extra->vars[i].name,
 				    words_json_string(extra->vars[i].value));
 	return json_pack(
-		"{si so so? so so so so? so ss sI si sb sb sb sI sI sI sI so so? "
+		"{si so so? so so so so? so ss sI si si sb sb sb sI sI sI sI "
+		"so so? "
 		"so? so so}",
 		"version", 1, "cwd", words_json_string(cwd), "scenario",
 		options->scenario_path
@@ -230,10 +231,10 @@ static json_t *command_json(const struct evidence *evidence,
 		extra->run ? words_array((const char *const *)extra->run)
 			   : NULL,
 		"vars", vars, "id", evidence->id, "seed",
-		(json_int_t)evidence->seed, "repeat", 1, "sandbox",
-		options->sandbox, "no_network", options->no_network,
-		"notify", options->notify,
-		"timeout_ns", (json_int_t)options->timeout_ns, "limit_time_ns",
+		(json_int_t)evidence->seed, "repeat", 1, "watch",
+		(int)options->watch, "sandbox", options->sandbox, "no_network",
+		options->no_network, "notify", options->notify, "timeout_ns",
+		(json_int_t)options->timeout_ns, "limit_time_ns",
 		(json_int_t)options->limit_time_ns, "limit_faults",
 		(json_int_t)options->limit_faults, "limit_rss_bytes",
 		(json_int_t)options->limit_rss_bytes, "typed",
@@ -355,6 +356,7 @@ int command_load(const char *run_dir, struct command_record *ret_record)
 		(char *const *)words_from(json_object_get(json, "run"));
 	options->seed = number_from(json, "seed");
 	options->seed_set = true;
+	options->watch = (enum watch_mode)number_from(json, "watch");
 	options->sandbox = json_is_true(json_object_get(json, "sandbox"));
 	options->no_network = json_is_true(json_object_get(json, "no_network"));
 	options->notify = json_is_true(json_object_get(json, "notify"));

@@ -39,6 +39,7 @@ struct ending tree_ending_of(const struct tree_process *process)
 	struct ending ending = { .started = true,
 				 .ended = process->ended,
 				 .pid = process->own_pid,
+				 .outer_pid = (uint32_t)process->pid,
 				 .start_ns = process->start_ns,
 				 .end_ns = process->end_ns };
 

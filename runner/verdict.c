@@ -305,6 +305,8 @@ int verdict_reach(const struct evidence *evidence,
 	error = judge_expects(evidence, &judgement->findings);
 	if (!error)
 		error = books_judge(evidence, &judgement->findings);
+	if (!error)
+		error = books_excuse(evidence, &judgement->findings);
 	if (!error && evidence->aborted)
 		error = judge_aborted(evidence, &judgement->findings);
 	if (!error)

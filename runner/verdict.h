@@ -12,6 +12,15 @@ void finding_clear(struct finding *finding);
  * was reached and became ready, rules fired, nothing was lost, the books
  * balance.  judged: how many expectations there are, ours included. */
 int books_judge(const struct evidence *evidence, struct findings *findings);
+/* books_add - one more finding of ours; takes expected and seen. */
+int books_add(struct findings *findings, enum verdict verdict, const char *name,
+	      const struct mark *mark, int rule, char *expected, char *seen);
+/* books_watch.c - what the kernel counted, where it was asked to. */
+int books_judge_watch(const struct evidence *evidence,
+		      struct findings *findings);
+/* books_excuse - where the machine itself failed, an expectation that doesn't
+ * hold shows nothing of the target.  0 or -ENOMEM. */
+int books_excuse(const struct evidence *evidence, struct findings *findings);
 /* books_rule_why - why a rule that never fired didn't, in words. */
 char *books_rule_why(const struct evidence *evidence, size_t rule);
 

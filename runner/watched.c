@@ -6,7 +6,7 @@
 
 #include "runner/words.h"
 
-#define PEAK_BUCKETS 10 /* of one second */
+#define SECOND_NS 1000000000ull
 
 const char *const watched_group_names[WATCHED_GROUPS] = {
 	[WATCHED_life] = "life",
@@ -22,6 +22,7 @@ void watched_clear(struct watched *watched)
 	for (size_t i = 0; i < watched->escapes_count; i++)
 		free(watched->escapes[i].site);
 	free(watched->unobserved);
+	free(watched->data);
 	free(watched->exits);
 	free(watched->net);
 	free(watched->calls);
@@ -61,6 +62,7 @@ int watched_copy(const struct watched *from, struct watched *ret_to)
 	if (!to.escapes)
 		to.escapes_count = 0;
 	to.unobserved = text_copy(from->unobserved, &failed);
+	to.data = text_copy(from->data, &failed);
 	for (size_t i = 0; i < WATCHED_GROUPS; i++)
 		to.groups[i].why = text_copy(from->groups[i].why, &failed);
 	for (size_t i = 0; i < to.escapes_count; i++)
@@ -128,6 +130,14 @@ static char *sender_words(const struct watched_exit *exit)
 			 exit->sender_is_inside ? ", of the target's own" : "");
 }
 
+char *watched_sender_words(const struct watched *watched, uint32_t pid,
+			   int signal)
+{
+	const struct watched_exit *exit = watched_exit_of(watched, pid);
+
+	return exit && exit->signal == signal ? sender_words(exit) : strdup("");
+}
+
 char *watched_exit_words(const struct watched_exit *exit)
 {
 	_cleanup_words_ char *sender = sender_words(exit);
@@ -141,16 +151,21 @@ char *watched_exit_words(const struct watched_exit *exit)
 			 exit->core ? " (core dumped)" : "", sender);
 }
 
+static bool is_within(const struct watched_net *net, uint64_t from_ns,
+		      uint64_t to_ns)
+{
+	return net->at_ns + WATCHED_BUCKET_NS > from_ns && net->at_ns < to_ns;
+}
+
 struct watched_net watched_net_sum(const struct watched *watched,
 				   uint64_t from_ns, uint64_t to_ns)
 {
-	struct watched_net sum = { .at_ns = from_ns };
+	struct watched_net sum = { .at_ns = from_ns, .until_ns = to_ns };
 
 	for (size_t i = 0; i < watched->net_count; i++) {
 		const struct watched_net *net = &watched->net[i];
 
-		if (net->at_ns + WATCHED_BUCKET_NS <= from_ns ||
-		    net->at_ns >= to_ns)
+		if (!is_within(net, from_ns, to_ns))
 			continue;
 		sum.connects += net->connects;
 		sum.retransmits += net->retransmits;
@@ -159,29 +174,35 @@ struct watched_net watched_net_sum(const struct watched *watched,
 	return sum;
 }
 
+/* A look that came late covers more than a second: its share of one. */
+static uint64_t connects_of_second(const struct watched_net *net)
+{
+	uint64_t lasted_ns = net->until_ns - net->at_ns;
+
+	return lasted_ns > SECOND_NS ? net->connects * SECOND_NS / lasted_ns
+				     : net->connects;
+}
+
 uint64_t watched_connects_peak(const struct watched *watched, uint64_t from_ns,
 			       uint64_t to_ns, uint64_t *ret_at_ns)
 {
+	const struct watched_net *net = watched->net;
 	uint64_t peak = 0, sum = 0, at_ns = from_ns;
 	size_t first = 0;
 
 	for (size_t i = 0; i < watched->net_count; i++) {
-		const struct watched_net *net = &watched->net[i];
-
-		if (net->at_ns + WATCHED_BUCKET_NS <= from_ns ||
-		    net->at_ns >= to_ns) {
+		if (!is_within(&net[i], from_ns, to_ns)) {
 			first = i + 1;
 			sum = 0;
 			continue;
 		}
-		sum += net->connects;
-		while (watched->net[first].at_ns +
-			       PEAK_BUCKETS * WATCHED_BUCKET_NS <=
-		       net->at_ns)
-			sum -= watched->net[first++].connects;
+		sum += connects_of_second(&net[i]);
+		while (first < i &&
+		       net[i].until_ns - net[first].at_ns > SECOND_NS)
+			sum -= connects_of_second(&net[first++]);
 		if (sum > peak) {
 			peak = sum;
-			at_ns = watched->net[first].at_ns;
+			at_ns = net[first].at_ns;
 		}
 	}
 	*ret_at_ns = at_ns;

@@ -15,7 +15,7 @@
 #include "core/plan.h"
 
 #define WATCHED_COMM_MAX    16
-#define WATCHED_BUCKET_NS   100000000ull /* of struct watched_net */
+#define WATCHED_BUCKET_NS   100000000ull /* from look to look, about */
 #define WATCHED_EXITS_MAX   65536
 #define WATCHED_NET_MAX	    65536
 #define WATCHED_ESCAPES_MAX 1024
@@ -49,8 +49,8 @@ struct watched_exit { /* of a process, its last thread */
 	char comm[WATCHED_COMM_MAX], sender_comm[WATCHED_COMM_MAX];
 };
 
-struct watched_net {	/* what fell into one WATCHED_BUCKET_NS */
-	uint64_t at_ns; /* its start */
+struct watched_net { /* what fell between two looks */
+	uint64_t at_ns, until_ns;
 	uint64_t connects, retransmits, resets;
 };
 
@@ -59,8 +59,8 @@ struct watched_call { /* one kernel number, all processes */
 	uint64_t passed;  /* the library: let go on to the kernel */
 	uint64_t marked;  /* the probes: came to the kernel through us */
 	uint64_t escaped; /* came to the kernel past us */
-	uint64_t unknown; /* can't be told: the token couldn't be read */
-	uint64_t early;	  /* before the library was there: nobody's fault */
+	uint64_t unknown; /* can't be told: records or plans were lost */
+	uint64_t early;	  /* before the library was there, or its own */
 };
 
 enum watched_way {		  /* how a call came past us */
@@ -70,26 +70,25 @@ enum watched_way {		  /* how a call came past us */
 };
 
 struct watched_escape {
-	uint16_t nr; /* of WATCHED_uring: the opcode */
-	uint8_t way; /* enum watched_way */
-	uint32_t pid;
+	uint16_t nr;  /* of WATCHED_uring: the opcode */
+	uint8_t way;  /* enum watched_way */
+	uint8_t bits; /* 32: a 32-bit call, whose numbers are others */
 	uint64_t count;
-	char comm[WATCHED_COMM_MAX];
+	char comm[WATCHED_COMM_MAX]; /* of WATCHED_uring: the operation */
 	char *site; /* "main (src/x.c:12)" or "program+0x1234"; NULL */
 };
 
 struct watched_error { /* the kernel itself said so */
 	uint16_t nr;
 	int error;
-	uint64_t count, first_ns;
-	char comm[WATCHED_COMM_MAX];
+	uint64_t count;
 };
 
 struct watched_acks {		/* on accepted connections */
 	uint64_t acks, dirty;	/* dirty: while writes weren't synced */
 	uint64_t window_max_ns; /* the longest that one had been waiting */
 	uint64_t first_ns;	/* of the first dirty one */
-	uint64_t writes, syncs, sync_errors; /* in the data directory */
+	uint64_t writes, syncs, sync_errors; /* on its file system */
 };
 
 struct watched {
@@ -105,6 +104,7 @@ struct watched {
 	size_t net_count;
 	struct watched_call *calls;
 	size_t calls_count;
+	uint64_t execs; /* made: a good one never comes back to be counted */
 	uint64_t in_flight; /* calls under way when a process died or counting
 			       began or ended: the books' tolerance */
 	struct watched_escape *escapes;
@@ -112,8 +112,10 @@ struct watched {
 	uint64_t escapes_more; /* of sites that found no room */
 	struct watched_error *errors;
 	size_t errors_count;
-	struct watched_acks acks[PLAN_PHASES_MAX + 1]; /* by phase; the last:
-							  outside of any */
+	char *data; /* the directory that acks are about; NULL: none */
+	struct watched_acks
+		acks[1 + PLAN_PHASES_MAX]; /* [0]: outside of any
+					      phase, [1 + i]: of i */
 };
 
 void watched_clear(struct watched *watched);
@@ -126,8 +128,16 @@ char *watched_missing(const struct watched *watched, unsigned groups);
 /* watched_exit_of - how a process ended, by its pid; NULL: it wasn't seen. */
 const struct watched_exit *watched_exit_of(const struct watched *watched,
 					   uint32_t pid);
+/* watched_sender_words - ", sent by kill (pid 12)"; "" where nobody knows. */
+char *watched_sender_words(const struct watched *watched, uint32_t pid,
+			   int signal);
 /* watched_exit_words - "killed by SIGKILL, sent by kill (pid 12)". */
 char *watched_exit_words(const struct watched_exit *exit);
+/* books_watch.c: a number's call by name, NULL if no rule can name it; an
+ * escape in words; is it the machine that is ill, rather than the target? */
+const char *watched_call_name(uint16_t nr);
+char *watched_escape_words(const struct watched_escape *escape);
+bool watched_error_is_environment(const struct watched_error *error);
 /* watched_net_sum - what fell into [from_ns, to_ns). */
 struct watched_net watched_net_sum(const struct watched *watched,
 				   uint64_t from_ns, uint64_t to_ns);

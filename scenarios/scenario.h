@@ -187,6 +187,7 @@ struct scenario {
 	unsigned repeat; /* default 1 */
 	struct limits limits;
 	uint32_t min_coverage_ppm; /* default 950000 */
+	bool watch_full; /* count every system call in the kernel, too */
 	void *arena;
 };
 

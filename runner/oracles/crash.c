@@ -25,6 +25,7 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 		 struct finding *ret_finding)
 {
 	const struct ending *crash;
+	_cleanup_words_ char *sender = NULL;
 	char name[WORDS_SHORT_MAX];
 	size_t count;
 
@@ -39,13 +40,15 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 		return oracle_pass(ret_finding, words_say("no crash"),
 				   "no process died by a signal that wasn't "
 				   "ours");
-	if (oracle_since(ret_finding, evidence, crash->end_ns) < 0)
+	sender = watched_sender_words(&evidence->watched, crash->outer_pid,
+				      crash->signal);
+	if (!sender || oracle_since(ret_finding, evidence, crash->end_ns) < 0)
 		return -ENOMEM;
 	words_signal(crash->signal, name);
 	return oracle_fail(ret_finding, words_say("no crash"),
-			   "%zu process%s died, the first by %s%s", count,
+			   "%zu process%s died, the first by %s%s%s", count,
 			   count == 1 ? "" : "es", name,
-			   crash->core ? " (core dumped)" : "");
+			   crash->core ? " (core dumped)" : "", sender);
 }
 
 static int tamper(const struct expect *expect, struct evidence *evidence)

@@ -28,8 +28,10 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 {
 	const struct ending *target = &evidence->target;
 	_cleanup_words_ char *seen = words_ending(target);
+	_cleanup_words_ char *sender = watched_sender_words(
+		&evidence->watched, target->outer_pid, target->signal);
 
-	if (!seen)
+	if (!seen || !sender)
 		return -ENOMEM;
 	if (!target->started || (!target->ended && !target->timed_out))
 		return oracle_unknown(
@@ -41,8 +43,8 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 		return oracle_unknown(ret_finding,
 				      "there is no exit status: %s", seen);
 	if (target->signal)
-		return oracle_fail(ret_finding, expected_words(expect), "%s",
-				   seen);
+		return oracle_fail(ret_finding, expected_words(expect), "%s%s",
+				   seen, sender);
 	return oracle_answer(ret_finding,
 			     status_is_wanted(expect, target->status),
 			     expected_words(expect), "%s", seen);

@@ -8,12 +8,14 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 {
 	const struct ending *target = &evidence->target;
 	_cleanup_words_ char *seen = words_ending(target);
+	_cleanup_words_ char *sender = watched_sender_words(
+		&evidence->watched, target->outer_pid, target->signal);
 	int wanted = oracle_wants(expect, "none")
 			     ? 0
 			     : words_signal_find(oracle_value(expect));
 	int got = target->signal;
 
-	if (!seen)
+	if (!seen || !sender)
 		return -ENOMEM;
 	if (!target->started || (!target->ended && !target->timed_out))
 		return oracle_unknown(ret_finding,
@@ -29,7 +31,7 @@ static int judge(const struct expect *expect, const struct evidence *evidence,
 		words_say("ended by %s%s",
 			  expect->op == OP_NE ? "other than " : "",
 			  wanted ? oracle_value(expect) : "no signal"),
-		"%s", seen);
+		"%s%s", seen, sender);
 }
 
 static int tamper(const struct expect *expect, struct evidence *evidence)

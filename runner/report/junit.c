@@ -68,30 +68,7 @@ static size_t case_number(const struct findings *findings, size_t index)
 	return count;
 }
 
-/* Of a failure that a death or a hang may stand behind. */
-static void put_deaths(FILE *out, const struct evidence *evidence)
-{
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *memory = open_memstream(&text, &bytes);
-
-	if (!memory)
-		return;
-	report_deaths(evidence, false, memory);
-	fclose(memory);
-	if (bytes) {
-		fputs("\nstacks:", out);
-		for (char *save, *line = strtok_r(text, "\n", &save); line;
-		     line = strtok_r(NULL, "\n", &save)) {
-			fputc('\n', out);
-			put_text(out, line);
-		}
-	}
-	free(text);
-}
-
-static void put_problem(FILE *out, const struct evidence *evidence,
-			const struct finding *finding)
+static void put_problem(FILE *out, const struct finding *finding)
 {
 	bool fail = finding->verdict == VERDICT_FAIL;
 	const char *type =
@@ -117,13 +94,10 @@ static void put_problem(FILE *out, const struct evidence *evidence,
 		fputs("\nat: ", out);
 		put_text(out, finding->site);
 	}
-	if (fail)
-		put_deaths(out, evidence);
 	fprintf(out, "</%s>\n    ", fail ? "failure" : "error");
 }
 
-static void put_case(FILE *out, const struct evidence *evidence,
-		     const struct findings *findings, size_t index,
+static void put_case(FILE *out, const struct findings *findings, size_t index,
 		     const char *suite)
 {
 	const struct finding *finding = &findings->items[index];
@@ -141,8 +115,25 @@ static void put_case(FILE *out, const struct evidence *evidence,
 	}
 	fputs(" time=\"0\">", out);
 	if (finding->verdict != VERDICT_PASS)
-		put_problem(out, evidence, finding);
+		put_problem(out, finding);
 	fputs("</testcase>\n", out);
+}
+
+static void put_watch(FILE *out, const struct evidence *evidence)
+{
+	struct strings lines = { 0 };
+
+	report_watch_lines(evidence, &lines);
+	for (size_t i = 0; i < lines.count; i++) {
+		char *text = strchr(lines.items[i], '\t');
+
+		*text++ = '\0';
+		fputs("      <property", out);
+		put_attribute(out, "name", lines.items[i]);
+		put_attribute(out, "value", text);
+		fputs("/>\n", out);
+	}
+	words_clear(&lines);
 }
 
 static void put_suite(FILE *out, const struct evidence *evidence,
@@ -178,9 +169,10 @@ static void put_suite(FILE *out, const struct evidence *evidence,
 	put_attribute(out, "value", verdict_name(judgement->verdict));
 	fprintf(out, "/>\n      <property name=\"faults\" value=\"%llu\"/>\n",
 		(unsigned long long)report_fired(evidence));
+	put_watch(out, evidence);
 	fputs("    </properties>\n", out);
 	for (size_t i = 0; i < findings->count; i++)
-		put_case(out, evidence, findings, i, suite ? suite : "");
+		put_case(out, findings, i, suite ? suite : "");
 	fputs("    <system-out>kept in ", out);
 	put_text(out, evidence->run_dir);
 	fputs("</system-out>\n  </testsuite>\n", out);

@@ -1,5 +1,4 @@
 /* The page that a person reads: 80 columns, and as clear without colour. */
-#include "runner/doors.h"
 #include "runner/report/report.h"
 
 #include <ctype.h>
@@ -118,8 +117,6 @@ static void header(const struct page *page, const struct evidence *evidence)
 		snprintf(sites, sizeof(sites), "%llu of %llu sites",
 			 (unsigned long long)patched,
 			 (unsigned long long)(patched + left));
-	if (doors_by_symbols(evidence))
-		strcat(sites, *sites ? "; door: symbols" : "door: symbols");
 	if (report_notified(evidence))
 		strcat(sites, *sites ? "; door: notify" : "door: notify");
 	fputs(style(page, "\033[1m"), page->out);
@@ -257,39 +254,22 @@ static void stderr_tail(const struct page *page,
 	}
 }
 
-/* Behind a blank line, if there is anything. */
-static void stacks(const struct page *page, const struct evidence *evidence)
+static int watch_lines(const struct page *page, const struct evidence *evidence)
 {
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *out = open_memstream(&text, &bytes);
+	struct strings lines = { 0 };
+	int error = report_watch_lines(evidence, &lines);
 
-	if (!out)
-		return;
-	report_deaths(evidence, page->color, out);
-	fclose(out);
-	if (bytes)
-		fprintf(page->out, "\n%s", text);
-	free(text);
-}
+	if (lines.count)
+		fputc('\n', page->out);
+	for (size_t i = 0; i < lines.count && !error; i++) {
+		char *text = strchr(lines.items[i], '\t');
 
-/* An interpreter whose functions can't be told apart. */
-static void collapsed(const struct page *page, const struct evidence *evidence)
-{
-	_cleanup_json_ json_t *sites = report_call_sites(evidence);
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(json_object_get(sites, "interpreters"), i, item)
-	{
-		_cleanup_words_ char *said =
-			words_say("%s: sites collapsed, for its functions "
-				  "can't be told apart",
-				  json_string_value(item));
-
-		fputs("  sites   ", page->out);
-		wrapped(page, said ? said : "", 10);
+		*text++ = '\0';
+		fprintf(page->out, "     %-9s", lines.items[i]);
+		wrapped(page, text, 14);
 	}
+	words_clear(&lines);
+	return error;
 }
 
 static void summary(const struct page *page, const struct evidence *evidence,
@@ -339,7 +319,6 @@ static void summary(const struct page *page, const struct evidence *evidence,
 			"  again   %llu of %llu decisions came again\n",
 			(unsigned long long)evidence->replay_agreed,
 			(unsigned long long)evidence->replay_recorded);
-	collapsed(page, evidence);
 	fprintf(page->out, "  replay  %s\n", judgement->replay);
 	fprintf(page->out, "  kept    %s\n",
 		evidence->run_dir ? evidence->run_dir : "nothing");
@@ -369,9 +348,9 @@ int report_terminal(const struct evidence *evidence,
 		if (finding->verdict == VERDICT_PASS && finding->expect)
 			passed_line(&page, finding);
 	}
-	if (failed)
-		stacks(&page, evidence);
 	rule_lines(&page, evidence);
+	if (!error)
+		error = watch_lines(&page, evidence);
 	if (failed)
 		stderr_tail(&page, evidence);
 	summary(&page, evidence, judgement);

@@ -31,6 +31,8 @@ if [ "$(id -u)" = 0 ] && ! setpriv --reuid=65534 --regid=65534 \
 	--clear-groups test -x "$BUILD/mishap"; then
 	mkdir -p "$T/.clone/build/tests"
 	cp -r "$ROOT/scenarios" "$T/.clone"
+	[ ! -x "$BUILD/mishap-watch" ] ||
+		cp "$BUILD/mishap-watch" "$T/.clone/build"
 	cp -r "$BUILD/mishap" "$BUILD/libmishap.so" "$BUILD/targets" \
 		"$BUILD/stack" "$T/.clone/build"
 	cp "$BUILD/tests/guest_run" "$T/.clone/build/tests"
@@ -90,6 +92,17 @@ says() {
 		cat "$T/.said"
 		return 1
 	}
+}
+
+# probes_why - why no probes can be had here; nothing if they can.
+probes_why() {
+	[ -x "$BUILD/mishap-watch" ] || {
+		echo "mishap-watch isn't built"
+		return
+	}
+	"$BUILD/mishap-watch" --groups=life,net,sys,durable </dev/null \
+		>/dev/null 2>"$T/.probes" ||
+		echo "probes are refused: $(tail -n 1 "$T/.probes")"
 }
 
 # free_port - a TCP port on loopback that nobody listens on just now.

@@ -47,6 +47,14 @@ pair accept-fails "a server that dies of it" -- \
 pair short-sends "who takes a short send for a whole one" -- \
 	$PY "$ROOT/tests/targets/careless_sender.py" '${port}'
 pair slow-disk "redis with appendfsync always" --var appendfsync=always
+why=$(probes_why)
+if [ -n "$why" ]; then
+	skip "answers-before-sync: redis with appendfsync everysec FAILs" "$why"
+	seen="$seen answers-before-sync "
+else
+	pair answers-before-sync "redis with appendfsync everysec" \
+		--var appendfsync=everysec
+fi
 pair threads-fail "who waits for a thread that never was" -- "$C" threads
 pair fork-fails "who forks blindly" -- \
 	perl -e 'my $p = fork; waitpid $p, 0; exit 0'

@@ -49,16 +49,22 @@ static inline void made_watched(struct evidence *e)
 						   .comm = "made" };
 	watched->net = calloc(2, sizeof(*watched->net));
 	watched->net_count = 2;
-	watched->net[0] =
-		(struct watched_net){ .at_ns = START + SECOND, .connects = 2 };
-	watched->net[1] = (struct watched_net){ .at_ns = START + 30 * SECOND,
-						.connects = 1 };
+	watched->net[0] = (struct watched_net){ .at_ns = START + SECOND,
+						.until_ns = START + SECOND +
+							    WATCHED_BUCKET_NS,
+						.connects = 2 };
+	watched->net[1] =
+		(struct watched_net){ .at_ns = START + 30 * SECOND,
+				      .until_ns = START + 30 * SECOND +
+						  WATCHED_BUCKET_NS,
+				      .connects = 1 };
+	watched->data = strdup("data");
 	watched->calls = calloc(1, sizeof(*watched->calls));
 	watched->calls_count = 1;
 	watched->calls[0] = (struct watched_call){ .nr = 1, /* write */
 						   .passed = 60,
 						   .marked = 60 };
-	watched->acks[0] =
+	watched->acks[1] =
 		(struct watched_acks){ .acks = 9, .writes = 9, .syncs = 9 };
 	e->stall = (struct stall_seen){ .known = true,
 					.longest_ns = SECOND / 10,

@@ -219,6 +219,58 @@ static void undone(struct evidence *e)
 	e->commands[0].bytes = strlen("present s 1 a\n");
 }
 
+static void unwatched(struct evidence *e)
+{
+	watched_clear(&e->watched);
+}
+static void forbidden(struct evidence *e)
+{
+	e->watched.unobserved = strdup("no rights; run it as root");
+}
+static void records_lost(struct evidence *e)
+{
+	for (unsigned i = 0; i < WATCHED_GROUPS; i++)
+		e->watched.groups[i].lost = 3;
+}
+static void watcher_died(struct evidence *e)
+{
+	for (unsigned i = 0; i < WATCHED_GROUPS; i++)
+		e->watched.groups[i].why = strdup("mishap-watch died");
+}
+static void child_7(struct evidence *e)
+{
+	e->watched.exits[0].status = 7;
+}
+static void child_killed(struct evidence *e)
+{
+	e->watched.exits[0].signal = SIGKILL;
+	e->watched.exits[0].sender_known = true;
+	e->watched.exits[0].sender = 4711;
+	strcpy(e->watched.exits[0].sender_comm, "reaper");
+}
+static void no_exit(struct evidence *e)
+{
+	e->watched.exits_count = 0;
+}
+static void oom_killed(struct evidence *e)
+{
+	e->watched.exits[0].signal = SIGKILL;
+	e->watched.exits[0].oom = true;
+}
+static void storm(struct evidence *e)
+{
+	free(e->watched.net);
+	e->watched.net = calloc(50, sizeof(*e->watched.net));
+	e->watched.net_count = 50;
+	for (size_t i = 0; i < 50; i++)
+		e->watched.net[i] = (struct watched_net){
+			.at_ns = START + 20 * SECOND + i * WATCHED_BUCKET_NS,
+			.until_ns = START + 20 * SECOND +
+				    (i + 1) * WATCHED_BUCKET_NS,
+			.connects = 3,
+			.retransmits = 1,
+		};
+}
 static void stalled(struct evidence *e)
 {
 	e->stall.longest_ns = 5 * SECOND;
@@ -227,6 +279,23 @@ static void stalled(struct evidence *e)
 static void nobody_looked(struct evidence *e)
 {
 	e->stall = (struct stall_seen){ 0 };
+}
+static void acked_dirty(struct evidence *e)
+{
+	e->watched.acks[2] = (struct watched_acks){ .acks = 3001,
+						    .dirty = 2990,
+						    .writes = 3000,
+						    .syncs = 3,
+						    .first_ns = START + SECOND,
+						    .window_max_ns = SECOND };
+}
+static void unanswered(struct evidence *e)
+{
+	e->watched.acks[1] = (struct watched_acks){ .writes = 9 };
+}
+static void unwritten(struct evidence *e)
+{
+	e->watched.acks[1] = (struct watched_acks){ .acks = 9 };
 }
 
 static const struct row rows[] = {
@@ -277,7 +346,17 @@ static const struct row rows[] = {
 	{ "ledger read-back == strict", phantom, NULL, NULL },
 	{ "ledger read-back == strict", altered, NULL, NULL },
 	{ "ledger read-back == strict", unsound, NULL, NULL },
+	{ "exits==0", child_7, unwatched, NULL },
+	{ "exits in 0,1", child_killed, forbidden, NULL },
+	{ "exits worker == 0", child_7, no_exit, NULL },
+	{ "oom==none", oom_killed, watcher_died, NULL },
+	{ "retry_rate<=20/s", storm, forbidden, NULL },
+	{ "retry_rate<=20/s", storm, records_lost, NULL },
+	{ "retransmits<=10", storm, unwatched, NULL },
 	{ "stall<2s", stalled, nobody_looked, NULL },
+	{ "ack_before_sync data == 0", acked_dirty, unanswered, NULL },
+	{ "ack_before_sync data == 0", acked_dirty, unwritten, NULL },
+	{ "ack_before_sync data <= 5", acked_dirty, watcher_died, NULL },
 };
 
 #define ROWS (sizeof(rows) / sizeof(*rows))
