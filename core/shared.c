@@ -13,6 +13,8 @@ uint64_t shared_abi(void)
 		sizeof(struct shared_stack),
 		sizeof(struct shared_module),
 		sizeof(struct shared_code),
+		sizeof(struct shared_attend),
+		offsetof(struct state, attend),
 		sizeof(struct event),
 		offsetof(struct shared_header, library),
 		offsetof(struct shared_header, doors),

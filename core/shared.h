@@ -49,6 +49,7 @@ struct shared_header {
 enum shared_doors {
 	DOORS_BEST, /* sites; where they are refused, symbols */
 	DOORS_SYMBOLS, /* no text is patched */
+	DOORS_NOTIFY, /* the kernel asks the runner; the library stays out */
 };
 
 enum event_flags {
@@ -192,6 +193,19 @@ struct shared_late {
 	char path[256]; /* as the target sees it */
 };
 
+/* A process that has met its first fault asks to be watched by the runner's
+ * helper, whom nothing tells who asks but this. */
+enum attend_mode { ATTEND_OFF, ATTEND_ON, ATTEND_BY_LEAVE };
+enum attend_status { ATTEND_FREE, ATTEND_FILLING, ATTEND_ASKED };
+#define SHARED_ATTEND_MAX 64
+
+struct shared_attend {
+	_Atomic uint32_t status; /* enum attend_status */
+	_Atomic uint32_t done; /* goes up when it was looked at; a futex */
+	int32_t pid; /* as the process sees itself */
+	uint32_t pad;
+};
+
 struct state {
 	/* Page 0: what a door looks at first: enum armed_nr. */
 	uint8_t armed_nr[CALL_NR_MAX];
@@ -223,6 +237,9 @@ struct state {
 	_Atomic uint32_t late_asked; /* goes up with each; a futex */
 	uint32_t pad2;
 	struct shared_late late[SHARED_LATE_MAX];
+	_Atomic uint32_t attend_on; /* enum attend_mode */
+	_Atomic uint32_t attend_asked; /* goes up with each; a futex */
+	struct shared_attend attend[SHARED_ATTEND_MAX];
 
 	/* The notify door, runner/guardian.c. */
 	_Atomic int32_t guardian_pid; /* 0: this run has none */

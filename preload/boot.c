@@ -173,6 +173,8 @@ void guest_boot(void)
 	path = environ_get(SHARED_ENV);
 	if (!path || shared_open(path, &state) < 0)
 		return;
+	if (header.doors == DOORS_NOTIFY)
+		return;
 	if (PEEK(state->guardian_pid) && is_go())
 		return; /* the notify door's: it would be counted twice */
 	process_check_in(state);

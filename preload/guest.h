@@ -116,6 +116,9 @@ HIDDEN void flight_fill(struct flight *flight);
 HIDDEN uint64_t *flight_reg(const struct flight *flight, unsigned n);
 HIDDEN void flight_ask_nonblocking(struct flight *flight);
 
+/* attend.c - a process met its first fault; returns within 50 ms. */
+HIDDEN void attend_ask(void);
+
 /* rules.c */
 HIDDEN bool rules_judge(struct flight *flight); /* true: something acts */
 /* A pending decision comes to pass: count and publish it; value as in struct

@@ -106,6 +106,10 @@ HIDDEN bool stack_module_stands(struct stack_place place, uint64_t pc);
 HIDDEN bool stack_module_get(struct stack_place place,
 			     struct stack_module *ret_module);
 
+/* Is the program built with a sanitizer that wants to trace itself?  For a
+ * constructor: it reads the loader's list. */
+HIDDEN bool stack_has_sanitizer(void);
+
 /* ---- stack_elf.c: what a mapped file says of itself ------------------- */
 
 /* Fill eh_frame_hdr, span, build_id of a module whose lo, hi, bias are set;

@@ -115,14 +115,17 @@ static void module_read(const struct dl_find_object *object,
 	ret->runs = stack_python_meet(ret);
 }
 
-static bool has_python_name(const struct link_map *map)
+static bool has_name(const struct link_map *map, const char *part)
 {
-	for (const char *c = map->l_name; *c; c++) {
-		if (c[0] == 'p' && c[1] == 'y' && c[2] == 't' && c[3] == 'h' &&
-		    c[4] == 'o' && c[5] == 'n')
+	for (const char *at = map->l_name; *at; at++) {
+		unsigned i = 0;
+
+		while (part[i] && at[i] == part[i])
+			i++;
+		if (!part[i])
 			return true;
 	}
-	return map == _r_debug.r_map;
+	return false;
 }
 
 /* An interpreter is met before the first walk, which may not reach it. */
@@ -133,10 +136,30 @@ static __attribute__((constructor)) void modules_meet(void)
 
 	for (const struct link_map *map = &_r_debug ? _r_debug.r_map : NULL;
 	     map; map = map->l_next) {
-		if (has_python_name(map) &&
+		if ((map == _r_debug.r_map || has_name(map, "python")) &&
 		    object_find((uint64_t)map->l_ld, &object))
 			module_read(&object, &module);
 	}
+}
+
+bool stack_has_sanitizer(void)
+{
+	const struct link_map *map = &_r_debug ? _r_debug.r_map : NULL;
+	struct dl_find_object object;
+	struct stack_module module;
+
+	for (; map; map = map->l_next) {
+		if (has_name(map, "/libasan.so") ||
+		    has_name(map, "/liblsan.so") ||
+		    has_name(map, "/libtsan.so") ||
+		    has_name(map, "/libclang_rt."))
+			return true;
+	}
+	map = &_r_debug ? _r_debug.r_map : NULL;
+	if (!map || !object_find((uint64_t)map->l_ld, &object))
+		return false;
+	module_read(&object, &module);
+	return stack_elf_symbol(&module, "__lsan_do_leak_check") != 0;
 }
 
 /* Is it still the same file at the same place?  A build-id is read again,

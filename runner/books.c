@@ -139,6 +139,10 @@ char *books_rule_why(const struct evidence *evidence, size_t index)
 	if (matched)
 		return words_say("never fired, though it matched %llu call%s",
 				 matched, matched == 1 ? "" : "s");
+	if (!calls && doors_by_symbols(evidence))
+		return words_say("never fired: no %.*s came by its symbol "
+				 "while it held",
+				 calls_word(rule), rule->text);
 	if (!calls)
 		return words_say("never fired: the target never called %.*s "
 				 "while it held",
@@ -193,6 +197,29 @@ static bool sites_are_needed(const struct scenario *scenario)
 	return false;
 }
 
+/* What libc does inside itself passes the symbols by, and nobody counts it. */
+static int judge_by_symbols(const struct evidence *evidence,
+			    const struct process_seen *process,
+			    const char *refused, struct findings *findings)
+{
+	uint32_t min_ppm = evidence->scenario->min_coverage_ppm;
+
+	if (!min_ppm)
+		return 0;
+	return add(findings, VERDICT_INCONCLUSIVE, "calls seen", NULL, -1,
+		   words_say("at least %.4g%% of the calls that rules name are "
+			     "seen",
+			     min_ppm / 1e4),
+		   words_say("process %u (%s): %s, so system calls are seen by "
+			     "their symbols, but not those that libc makes "
+			     "inside itself (stdio, getaddrinfo, opendir). "
+			     "mishap doctor --coverage -- COMMAND says how "
+			     "many those are; " DOORS_ENV "=notify sees them",
+			     process->pid,
+			     *process->exe ? process->exe : "a program",
+			     refused));
+}
+
 static int judge_process(const struct evidence *evidence,
 			 const struct process_seen *process,
 			 struct findings *findings)
@@ -218,10 +245,7 @@ static int judge_process(const struct evidence *evidence,
 	if (error || !sites_are_needed(scenario))
 		return error;
 	if (refused)
-		return add(findings, VERDICT_INCONCLUSIVE, "sites patched",
-			   NULL, -1, words_say("system calls are seen"),
-			   words_say("process %u (%s): %s", process->pid, exe,
-				     refused));
+		return judge_by_symbols(evidence, process, refused, findings);
 	if (sites && (uint64_t)process->sites_patched * 1000000 <
 			     sites * scenario->min_coverage_ppm)
 		return add(findings, VERDICT_INCONCLUSIVE, "sites patched",

@@ -66,8 +66,9 @@ static int doors_open(struct measurement *m)
 	free(m->library);
 	m->library = lent;
 	m->inside = launch_environment(&none, m->library, m->shared.path);
-	if (doors_wanted(&m->shared.header->doors) < 0)
-		return skipped_say(DOORS_ENV " wants best or symbols");
+	if (doors_wanted(&m->shared.header->doors) < 0 ||
+	    m->shared.header->doors == DOORS_NOTIFY)
+		return skipped_say(DOORS_ENV " wants best or symbols here");
 	memset(m->shared.state->armed_nr, NR_COUNTED,
 	       sizeof(m->shared.state->armed_nr));
 	memset(m->shared.state->armed_call, 1,
@@ -137,17 +138,55 @@ static void row_add(struct coverage *c, struct coverage_row row)
 	c->seen += row.seen;
 }
 
+/* A symbol is counted as one system call of its row, where libc may issue
+ * another: openat(2) for open(3). */
+static void seen_level(const struct coverage *c, uint64_t seen[CALL_NR_MAX])
+{
+	const uint64_t *made = c->counted.made;
+
+	for (unsigned from = 0; from < CALL_NR_MAX; from++) {
+		unsigned id = call_kernel_table[from].id;
+
+		for (unsigned to = 0; id != CALL_NONE && to < CALL_NR_MAX; to++)
+			while (seen[from] > made[from] && seen[to] < made[to] &&
+			       call_kernel_table[to].id == id) {
+				seen[from]--;
+				seen[to]++;
+			}
+	}
+}
+
+/* Was any process's text patched? */
+static enum coverage_door door_of(const struct state *state)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++) {
+		uint32_t sites = atomic_load(&state->processes[i].sites);
+
+		if (sites == SITES_PATCHED)
+			return DOOR_SITE;
+		refused |= sites_are_refused(sites);
+	}
+	return refused ? DOOR_SYMBOL : DOOR_SITE;
+}
+
 static void rows_fill(struct coverage *c, const struct state *state)
 {
-	uint64_t children = 0;
+	enum coverage_door door = door_of(state);
+	uint64_t children = 0, seen[CALL_NR_MAX];
+
+	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
+		seen[nr] = atomic_load(&state->seen_nr[nr]);
+	seen_level(c, seen);
 
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
 		struct coverage_row row = {
 			.nr = nr,
 			.name = coverage_call_name(nr),
 			.made = c->counted.made[nr],
-			.seen = atomic_load(&state->seen_nr[nr]),
-			.door = DOOR_SITE,
+			.seen = seen[nr],
+			.door = door,
 			.nameable = is_nameable(nr),
 		};
 

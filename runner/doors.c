@@ -12,6 +12,8 @@ int doors_wanted(uint32_t *ret_doors)
 		*ret_doors = DOORS_BEST;
 	else if (strcmp(word, "symbols") == 0)
 		*ret_doors = DOORS_SYMBOLS;
+	else if (strcmp(word, "notify") == 0)
+		*ret_doors = DOORS_NOTIFY;
 	else
 		return -EINVAL;
 	return 0;
@@ -33,4 +35,12 @@ const char *doors_refused_words(uint32_t sites)
 	default:
 		return NULL;
 	}
+}
+
+bool doors_by_symbols(const struct evidence *evidence)
+{
+	for (size_t i = 0; i < evidence->processes_count; i++)
+		if (sites_are_refused(evidence->processes[i].sites))
+			return true;
+	return false;
 }

@@ -96,10 +96,9 @@ static int shared_make(struct engine *engine)
 	int error;
 
 	if (doors_wanted(&doors) < 0)
-		return engine_fail(-EINVAL,
-				   DOORS_ENV "=%s: wants best or "
-					     "symbols",
-				   getenv(DOORS_ENV));
+		return engine_fail(
+			-EINVAL, DOORS_ENV "=%s: wants best, symbols or notify",
+			getenv(DOORS_ENV));
 	shared_dirs_sweep();
 	error = shared_file_create(engine->plan_bytes, engine->plan_size,
 				   engine->library, &engine->shared);
@@ -206,6 +205,11 @@ static int machinery_open(struct engine *engine)
 {
 	int error;
 
+	error = coroner_open(&engine->shared, engine->evidence->run_dir,
+			     &engine->coroner);
+	if (error)
+		progress_say("a crash will have no stack: %s",
+			     strerror(-error));
 	error = tree_open(&engine->tree);
 	if (!error)
 		error = capture_open(&engine->capture,
@@ -328,6 +332,7 @@ static void await_end(struct engine *engine)
 	while (!tree_ended(&engine->tree, engine->target)) {
 		if (clock_now_ns() > until) {
 			engine->evidence->target.timed_out = true;
+			engine_look_into(engine, "still ran after its time");
 			return;
 		}
 		if (!engine_tick(engine, until + NS_PER_MS))
@@ -364,8 +369,10 @@ static int go(struct engine *engine)
 		return error;
 	evidence->target.started = true;
 	engine_await_ready(engine);
-	if (!evidence->ready)
+	if (!evidence->ready) {
+		engine_look_into(engine, "never became ready");
 		return 0;
+	}
 	if (!engine->to_completion)
 		evidence->at_ready = tree_growth(&engine->tree, TREE_TARGET);
 	error = steady_begin(engine);
@@ -376,6 +383,34 @@ static int go(struct engine *engine)
 	if (engine->to_completion && !evidence->aborted)
 		await_end(engine);
 	return 0;
+}
+
+void engine_look_into(struct engine *engine, const char *why)
+{
+	pid_t pids[CORONER_DEATHS_MAX];
+	size_t count;
+
+	if (engine->looked_into)
+		return; /* it was told why it hangs; one look is enough */
+	engine->looked_into = true;
+	count = tree_pids(&engine->tree, TREE_TARGET, pids, CORONER_DEATHS_MAX);
+	for (size_t i = 0; i < count; i++)
+		coroner_hang(engine->coroner, pids[i], why);
+}
+
+static void hang_seen(void *arg)
+{
+	engine_look_into(arg, "didn't stop when it was told to");
+}
+
+/* Faults are over, and it still doesn't answer. */
+static void silence_look(struct engine *engine)
+{
+	const struct evidence *evidence = engine->evidence;
+	size_t count = evidence->samples_count;
+
+	if (count && !evidence->samples[count - 1].ok)
+		engine_look_into(engine, "gave no healthy answer any more");
 }
 
 static void wind_down(struct engine *engine)
@@ -393,8 +428,12 @@ static void wind_down(struct engine *engine)
 	if (engine->steady_open)
 		steady_close(&engine->steady, &evidence->samples,
 			     &evidence->samples_count);
+	silence_look(engine);
+	engine->tree.before_kill = hang_seen;
+	engine->tree.before_kill_arg = engine;
 	tree_stop(&engine->tree, TREE_TARGET, engine->target,
 		  stop_signal(target), stop_within_ns(target));
+	engine->tree.before_kill = NULL;
 	engine_watch_close(engine);
 	tree_stop(&engine->tree, TREE_WORKLOAD | TREE_COMMAND, NULL, SIGTERM,
 		  NS_PER_S);
@@ -430,6 +469,7 @@ static void take_down(struct engine *engine)
 		sandbox_close(engine->sandbox);
 	engine->evidence->sandbox_pid = 0;
 	tree_close(&engine->tree);
+	coroner_close(engine->coroner);
 	capture_close(&engine->capture);
 	interrupt_close();
 	lease_give_back(&engine->lease);

@@ -12,6 +12,7 @@
 
 #include "runner/capture.h"
 #include "runner/collect.h"
+#include "runner/coroner.h"
 #include "runner/late.h"
 #include "runner/launch.h"
 #include "runner/lease.h"
@@ -48,6 +49,7 @@ struct engine {
 	struct tree tree;
 	struct capture capture;
 	struct collect collect;
+	struct coroner *coroner; /* NULL: there will be no stacks */
 	struct late late;
 	struct notify notify;	  /* channel -1: the door isn't needed */
 	bool counted[CALL_COUNT]; /* by a `calls` expectation */
@@ -61,6 +63,7 @@ struct engine {
 	struct tree_process *services[SCENARIO_ITEMS_MAX];
 	struct engine_workload *workloads; /* by scenario order */
 
+	bool looked_into;      /* its stacks were taken as of a hang */
 	uint64_t deadline_ns;  /* limits.time */
 	uint64_t next_look_ns; /* at limits that cost something */
 	unsigned phase;
@@ -69,6 +72,9 @@ struct engine {
 /* engine_fail - say why there is no evidence; returns error. */
 int engine_fail(int error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* engine_look_into - the target hangs: have its stacks taken, once. */
+void engine_look_into(struct engine *engine, const char *why);
 
 /* engine_start.c */
 int engine_prepare(struct engine *engine, const struct program *program);

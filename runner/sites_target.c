@@ -15,6 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "runner/doors.h"
 #include "runner/sites_plan.h"
 
 #define SCRIPTS_MAX    4 /* `#!` that leads to `#!`; Linux allows 4 */
@@ -189,10 +190,12 @@ enum target_door target_door(const char *path, char **ret_why)
 {
 	struct target target = { 0 };
 	enum target_door door = DOOR_NOTIFY;
+	uint32_t doors = DOORS_BEST;
 	const char *what = NULL;
 	char *why = NULL;
 	int n = 0;
 
+	doors_wanted(&doors);
 	if (target_open(path, &target) < 0 || !target.is_elf)
 		return DOOR_LIBRARY;
 	if (is_privileged(&target, &what)) {
@@ -212,6 +215,8 @@ enum target_door target_door(const char *path, char **ret_why)
 			     "%s is statically linked: it loads no library, "
 			     "so not ours either",
 			     target.path);
+	} else if (doors == DOORS_NOTIFY) {
+		n = asprintf(&why, DOORS_ENV "=notify");
 	} else {
 		return DOOR_LIBRARY;
 	}

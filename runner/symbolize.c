@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "runner/debuginfo.h"
+#include "runner/site_id.h"
 #include "runner/words.h"
 
 #define STACKS_VERSION	1
@@ -186,13 +187,6 @@ int symbolize_stacks(const struct state *state, const char *run_dir)
 
 /* ---- telling ----------------------------------------------------------- */
 
-/* What a program calls and didn't write: its site is who called these. */
-static const char *const plumbing[] = {
-	"libc.so",    "libc-",	    "ld-linux",	 "ld-2.",   "libpthread",
-	"libstdc++.", "libc++.",    "libgcc_s.", "libm.so", "libdl.so",
-	"librt.so",   "linux-vdso", "libmishap", "libasan", "libresolv.so",
-};
-
 static const char *last_component(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -216,31 +210,15 @@ static bool is_python(const json_t *frame)
 	return language && strcmp(language, "python") == 0;
 }
 
-/* What comes with Python: the standard library, and what is built in. */
-static bool is_python_plumbing(const json_t *frame)
+static bool is_plumbing(const json_t *frame)
 {
 	const json_t *function =
 		json_array_get(json_object_get(frame, "functions"), 0);
-	const char *file = json_string_value(json_object_get(function, "file"));
-	const char *lib = file ? strstr(file, "/lib/python3") : NULL;
 
-	return file && (strncmp(file, "<frozen ", 8) == 0 ||
-			(lib && !strstr(lib, "-packages/")));
-}
-
-static bool is_plumbing(const json_t *frame)
-{
-	const char *name = module_name(frame);
-
-	if (is_python(frame))
-		return is_python_plumbing(frame);
-
-	for (size_t i = 0; name && i < sizeof plumbing / sizeof *plumbing;
-	     i++) {
-		if (strncmp(name, plumbing[i], strlen(plumbing[i])) == 0)
-			return true;
-	}
-	return false;
+	return site_is_plumbing(
+		json_string_value(json_object_get(frame, "module")),
+		is_python(frame) ? "python" : "native",
+		json_string_value(json_object_get(function, "file")));
 }
 
 /* The i-th frame of a stack; NULL past its end or if the file is broken. */

@@ -516,6 +516,15 @@ static size_t wait_gone(struct tree *tree, unsigned roles,
 	}
 }
 
+static void before_kill(struct tree *tree)
+{
+	if (!tree->before_kill)
+		return;
+	pthread_mutex_unlock(&tree->lock);
+	tree->before_kill(tree->before_kill_arg);
+	pthread_mutex_lock(&tree->lock);
+}
+
 size_t tree_stop(struct tree *tree, unsigned roles, struct tree_process *first,
 		 int number, uint64_t within_ns)
 {
@@ -531,10 +540,12 @@ size_t tree_stop(struct tree *tree, unsigned roles, struct tree_process *first,
 	}
 	if (alive(tree, roles)) { /* what it has left behind, or a daemon */
 		ask_tops(tree, roles, number);
-		if (wait_gone(tree, roles, NULL, until_ns, false))
+		if (wait_gone(tree, roles, NULL, until_ns, false)) {
+			before_kill(tree);
 			killed = wait_gone(tree, roles, NULL,
 					   clock_now_ns() + KILL_WITHIN_NS,
 					   true);
+		}
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return killed;

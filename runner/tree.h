@@ -59,6 +59,9 @@ struct tree {
 	size_t elders_count;
 	struct ending *crashes;
 	size_t crashes_count;
+	/* Called by tree_stop() before it kills what didn't stop; unlocked. */
+	void (*before_kill)(void *arg);
+	void *before_kill_arg;
 	uint64_t unknown_ends; /* descendants whose status nobody told us */
 };
 
@@ -99,7 +102,8 @@ size_t tree_stop(struct tree *tree, unsigned roles, struct tree_process *first,
 void tree_kill(struct tree *tree, unsigned roles);
 /* tree_growth - open files, threads, resident memory of all of these roles. */
 struct growth tree_growth(struct tree *tree, unsigned roles);
-/* tree_pids - those that live, of these roles; returns how many, at most max. */
+/* tree_pids - those that live, of these roles; returns how many, at most max.
+ */
 size_t tree_pids(struct tree *tree, unsigned roles, pid_t *ret_pids,
 		 size_t max);
 /* tree_pause - others fork and wait for children of their own meanwhile. */

@@ -1,4 +1,5 @@
 /* report.json: the contract is docs/JSON.md. */
+#include "runner/doors.h"
 #include "runner/report/report.h"
 
 #include <errno.h>
@@ -177,6 +178,24 @@ static json_t *phase_json(const struct evidence *evidence, size_t index)
 	return NULL;
 }
 
+/* Calls that rules name, whose share isn't known: by their symbols alone. */
+static json_t *unknown_json(const struct evidence *evidence)
+{
+	const struct scenario *scenario = evidence->scenario;
+	json_t *unknown = json_array();
+	bool named[CALL_COUNT] = { false };
+
+	for (size_t i = 0; i < scenario->rules_count; i++)
+		for (size_t k = 0; k < scenario->rules[i].calls_count; k++)
+			named[scenario->rules[i].calls[k]] = true;
+	for (unsigned id = 0; unknown && id < CALL_COUNT; id++)
+		if (named[id] && call_table[id].has_kernel &&
+		    doors_by_symbols(evidence))
+			json_array_append_new(unknown,
+					      json_string(call_table[id].name));
+	return unknown;
+}
+
 /* By which doors calls were seen, and what passed one of them by. */
 static int doors_put(json_t *json, const struct evidence *evidence,
 		     bool has_sites)
@@ -189,9 +208,12 @@ static int doors_put(json_t *json, const struct evidence *evidence,
 		undone += evidence->undone[i];
 	if (has_sites)
 		error |= json_array_append_new(doors, json_string("sites"));
+	if (doors_by_symbols(evidence))
+		error |= json_array_append_new(doors, json_string("symbols"));
 	if (report_notified(evidence))
 		error |= json_array_append_new(doors, json_string("notify"));
 	error |= put(json, "doors", doors);
+	error |= put(json, "unknown", unknown_json(evidence));
 	error |= put(json, "undone", json_integer((json_int_t)undone));
 	error |= put(json, "foreign",
 		     json_integer((json_int_t)evidence->foreign));
@@ -300,6 +322,8 @@ json_t *report_json(const struct evidence *evidence,
 				     : 0));
 	error |= put(json, "target", target_json(evidence));
 	error |= lists_put(json, evidence, judgement);
+	error |= put(json, "deaths", report_deaths_json(evidence));
+	error |= put(json, "call_sites", report_call_sites(evidence));
 	error |= put(json, "coverage", coverage_json(evidence));
 	error |= put(json, "books", books_json(evidence));
 	error |= put(json, "watch", report_watch_json(evidence));

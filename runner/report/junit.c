@@ -68,7 +68,30 @@ static size_t case_number(const struct findings *findings, size_t index)
 	return count;
 }
 
-static void put_problem(FILE *out, const struct finding *finding)
+/* Of a failure that a death or a hang may stand behind. */
+static void put_deaths(FILE *out, const struct evidence *evidence)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *memory = open_memstream(&text, &bytes);
+
+	if (!memory)
+		return;
+	report_deaths(evidence, false, memory);
+	fclose(memory);
+	if (bytes) {
+		fputs("\nstacks:", out);
+		for (char *save, *line = strtok_r(text, "\n", &save); line;
+		     line = strtok_r(NULL, "\n", &save)) {
+			fputc('\n', out);
+			put_text(out, line);
+		}
+	}
+	free(text);
+}
+
+static void put_problem(FILE *out, const struct evidence *evidence,
+			const struct finding *finding)
 {
 	bool fail = finding->verdict == VERDICT_FAIL;
 	const char *type =
@@ -94,10 +117,13 @@ static void put_problem(FILE *out, const struct finding *finding)
 		fputs("\nat: ", out);
 		put_text(out, finding->site);
 	}
+	if (fail)
+		put_deaths(out, evidence);
 	fprintf(out, "</%s>\n    ", fail ? "failure" : "error");
 }
 
-static void put_case(FILE *out, const struct findings *findings, size_t index,
+static void put_case(FILE *out, const struct evidence *evidence,
+		     const struct findings *findings, size_t index,
 		     const char *suite)
 {
 	const struct finding *finding = &findings->items[index];
@@ -115,7 +141,7 @@ static void put_case(FILE *out, const struct findings *findings, size_t index,
 	}
 	fputs(" time=\"0\">", out);
 	if (finding->verdict != VERDICT_PASS)
-		put_problem(out, finding);
+		put_problem(out, evidence, finding);
 	fputs("</testcase>\n", out);
 }
 
@@ -172,7 +198,7 @@ static void put_suite(FILE *out, const struct evidence *evidence,
 	put_watch(out, evidence);
 	fputs("    </properties>\n", out);
 	for (size_t i = 0; i < findings->count; i++)
-		put_case(out, findings, i, suite ? suite : "");
+		put_case(out, evidence, findings, i, suite ? suite : "");
 	fputs("    <system-out>kept in ", out);
 	put_text(out, evidence->run_dir);
 	fputs("</system-out>\n  </testsuite>\n", out);

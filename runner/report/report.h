@@ -35,4 +35,12 @@ json_t *report_watch_json(const struct evidence *evidence); /* or null */
 /* report_events - one JSON object per decision and line. */
 int report_events(const struct evidence *evidence, FILE *out);
 
+/* report_call_sites - {distinct, interpreters}: call sites at which faults were
+ * decided; null where an interpreter's functions aren't told apart. */
+json_t *report_call_sites(const struct evidence *evidence);
+/* report_deaths - the stacks of who died or hung, lines of at most 80 columns;
+ * returns how many processes that are.  Nothing is put where there was none. */
+size_t report_deaths(const struct evidence *evidence, bool color, FILE *out);
+json_t *report_deaths_json(const struct evidence *evidence);
+
 #endif

@@ -1,4 +1,5 @@
 /* The page that a person reads: 80 columns, and as clear without colour. */
+#include "runner/doors.h"
 #include "runner/report/report.h"
 
 #include <ctype.h>
@@ -117,6 +118,8 @@ static void header(const struct page *page, const struct evidence *evidence)
 		snprintf(sites, sizeof(sites), "%llu of %llu sites",
 			 (unsigned long long)patched,
 			 (unsigned long long)(patched + left));
+	if (doors_by_symbols(evidence))
+		strcat(sites, *sites ? "; door: symbols" : "door: symbols");
 	if (report_notified(evidence))
 		strcat(sites, *sites ? "; door: notify" : "door: notify");
 	fputs(style(page, "\033[1m"), page->out);
@@ -254,6 +257,41 @@ static void stderr_tail(const struct page *page,
 	}
 }
 
+/* Behind a blank line, if there is anything. */
+static void stacks(const struct page *page, const struct evidence *evidence)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return;
+	report_deaths(evidence, page->color, out);
+	fclose(out);
+	if (bytes)
+		fprintf(page->out, "\n%s", text);
+	free(text);
+}
+
+/* An interpreter whose functions can't be told apart. */
+static void collapsed(const struct page *page, const struct evidence *evidence)
+{
+	_cleanup_json_ json_t *sites = report_call_sites(evidence);
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(sites, "interpreters"), i, item)
+	{
+		_cleanup_words_ char *said =
+			words_say("%s: sites collapsed, for its functions "
+				  "can't be told apart",
+				  json_string_value(item));
+
+		fputs("  sites   ", page->out);
+		wrapped(page, said ? said : "", 10);
+	}
+}
+
 static int watch_lines(const struct page *page, const struct evidence *evidence)
 {
 	struct strings lines = { 0 };
@@ -319,6 +357,7 @@ static void summary(const struct page *page, const struct evidence *evidence,
 			"  again   %llu of %llu decisions came again\n",
 			(unsigned long long)evidence->replay_agreed,
 			(unsigned long long)evidence->replay_recorded);
+	collapsed(page, evidence);
 	fprintf(page->out, "  replay  %s\n", judgement->replay);
 	fprintf(page->out, "  kept    %s\n",
 		evidence->run_dir ? evidence->run_dir : "nothing");
@@ -348,6 +387,8 @@ int report_terminal(const struct evidence *evidence,
 		if (finding->verdict == VERDICT_PASS && finding->expect)
 			passed_line(&page, finding);
 	}
+	if (failed)
+		stacks(&page, evidence);
 	rule_lines(&page, evidence);
 	if (!error)
 		error = watch_lines(&page, evidence);

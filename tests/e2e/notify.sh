@@ -144,6 +144,12 @@ it "late: the same" cannot 'after the call' 'write late=EIO'
 it "frame=: the same" cannot "stack, which isn't seen" 'write frame=main fail=EIO'
 it "fail on close: the same" cannot "can't be released" 'close fail=EIO'
 it "malloc: the same" cannot 'function of libc' 'malloc fail=ENOMEM'
+foreign() {
+	run_gives 3 'write path=**/none fail=EIO' -- "$KINDS" foreign &&
+		jq -e '.coverage.foreign == 1
+			and (.reasons | any(test("i386, x32")))' r.json
+}
+it "a call of another ABI is counted, and said" foreign
 ring() {
 	run_gives 3 'write path=**/none fail=EIO' 'exit!=0' -- "$KINDS" uring &&
 		grep -q 'io_uring_setup EPERM' said &&

@@ -91,6 +91,26 @@ storm() {
 	held && grep -q through runs/*/stdout
 }
 
+collapsed() { # LANGUAGE COMMAND...
+	local language=$1
+	shift
+	run -f 'write path=**/out fail=EIO' --expect 'exit>=0' -- "$@" >.said
+	grep -q "  sites   $language: sites collapsed" .said &&
+		jq -e ".call_sites == {distinct: null, interpreters: [\"$language\"]}" \
+			runs/*/report.json
+}
+counted() {
+	run -f 'write path=**/out fail=EIO' --expect 'exit>=0' -- \
+		"$TARGETS/stack_writer" out >.said
+	jq -e '.call_sites == {distinct: 1, interpreters: []}' \
+		runs/*/report.json && ! grep -q collapsed .said
+}
+with perl it "perl is named, and its call sites aren't counted" collapsed perl \
+	perl -e 'open(F, ">out"); print F "x"; close F'
+with node it "node is named, and its call sites aren't counted" collapsed node \
+	node -e 'require("fs").writeFileSync("out", "x")'
+it "in a program of C they are counted" counted
+
 if [ "$($PYTHON -c 'import sys; print(sys.version_info[:2])')" = '(3, 11)' ]; then
 	it "twenty Python functions that send are twenty call sites" twenty
 	it "they have the same ids in other address spaces and directories" \

@@ -30,7 +30,7 @@ fires() {
 unset MISHAP_DOORS
 
 it "an unknown door is a usage error" \
-	says "MISHAP_DOORS=windows: wants best or symbols" \
+	says "MISHAP_DOORS=windows: wants best, symbols or notify" \
 	env MISHAP_DOORS=windows "$MISHAP" run -f 'read fail=EIO' -- true
 
 # ---- the names that Debian's programs call --------------------------------
@@ -148,7 +148,7 @@ once() { # through every wrapper that leads to another one
 	# sites each of the files that execvp() tries is one more.
 	jq -e --arg doors "$1" '(if $doors == "best" then .rules[0].matched >= 4
 		else .rules[0].matched == 4 end) and
-		.coverage.processes == 9 and (.checks | all(.name != "target kept"))' "$T/json"
+		.coverage.processes == 9 and (.checks | all(.text != "target kept"))' "$T/json"
 }
 it "exec in any shape is one execve, and brings the library along" once symbols
 it "so it does at sites, past the same symbols" once best
@@ -192,6 +192,42 @@ for call in read accept epoll_wait; do
 			"$call $fault" "$TARGETS/guest_cancel" "$call"
 	done
 done
+
+# ---- what it can't see ------------------------------------------------------
+seq 1000 >numbers && chmod 666 numbers
+blind() { # sort's output is stdio's: no symbol shows it, and nothing passes
+	by_symbols -f 'write nth=1 fail=ENOSPC' --expect exit=0 -- sort numbers
+	[ $? = 3 ] && jq -e '.verdict == "INCONCLUSIVE" and
+		.coverage.doors == ["symbols"] and .coverage.unknown == ["write"] and
+		(.reasons | any(startswith("calls seen:")))' "$T/json"
+}
+it "a rule on what libc does inside itself is inconclusive, with the reason" blind
+half() { # ... and so is one that fires, as long as its share isn't known
+	by_symbols -f 'open path=**/data fail=EROFS' --expect exit=7 -- \
+		perl -e 'open(F, "<", "data") or exit 7'
+	[ $? = 3 ] && jq -e '.rules[0].fired == 1' "$T/json"
+}
+it "so is a rule that fires, as its share isn't known" half
+any_share() {
+	printf '%s\n' 'version: 1' 'name: by symbols' 'min_coverage: 0%' \
+		'target: {run: [perl, -e, "open(F, q(<), q(data)) or exit 7"]}' \
+		'faults: ["open path=**/data fail=EROFS"]' 'expect: [exit==7]' >any.yaml
+	by_symbols any.yaml && jq -e '.verdict == "PASS"' "$T/json"
+}
+it "min_coverage 0% takes what symbols see" any_share
+counted() { # beside strace: some are seen, some aren't, by which door
+	MISHAP_DOORS=symbols "$MISHAP" doctor --coverage --json json -- \
+		/usr/bin/python3 -c 'import os
+for i in range(9): os.close(os.open("data", 0))'
+	jq -e '(.calls | map({(.call): .}) | add) as $c |
+		$c.openat.seen >= 9 and $c.openat.seen < $c.openat.made and
+		$c.openat.door == "symbol"' json
+}
+if strace -n -qq -o /dev/null true 2>/dev/null; then
+	it "doctor --coverage counts what symbols see, and what they don't" counted
+else
+	skip "doctor --coverage counts what symbols see" "strace can't trace here"
+fi
 
 # ---- a libc that isn't what was planned ------------------------------------
 # A copy with other bytes, run by its own ld.so: the plan of its build-id is
@@ -238,6 +274,13 @@ fi
 musl-gcc -O2 -o musl_chk chk.c
 musl-gcc -O1 -D_GNU_SOURCE -pthread -o musl_cancel \
 	"$ROOT/tests/targets/guest_cancel.c"
+musl_notified() { # what libc does inside itself is seen too: a PASS
+	MISHAP_DOORS=notify judged -f 'open path=**/data fail=EIO' \
+		--expect exit=0 -- ./musl_chk data <data &&
+		jq -e '.coverage.doors == ["notify"] and .coverage.unknown == []' \
+			"$T/json"
+}
+it "a musl program by the notify door: it can pass" musl_notified
 musl_faults() {
 	judged -f 'open path=**/data fail=EIO' -f 'read fd=0 fail=EISDIR' \
 		-f 'recv short=2 nth=1' -f 'malloc size=7 fail=ENOMEM' \

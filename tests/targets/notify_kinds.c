@@ -4,6 +4,7 @@
  *   alarm         a read that a handler without SA_RESTART interrupts
  *   tree N        N children, each forks one more, each writes one line
  *   uring         io_uring_setup, and the errno that it gave
+ *   foreign       a call by x32's number, which most kernels don't have
  *   exec FILE…    becomes FILE with an empty environment
  *   vector        writes 3 x 10 bytes by one writev
  *   pipe          10 x 100 bytes through a pipe, to a slow reader
@@ -23,6 +24,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define X32_BIT 0x40000000
 
 static uint64_t now_ms(void)
 {
@@ -213,6 +216,8 @@ int main(int argc, char **argv)
 		return tree(count);
 	if (!strcmp(what, "uring"))
 		return uring();
+	if (!strcmp(what, "foreign"))
+		return syscall(X32_BIT + SYS_getpid) == 0;
 	if (!strcmp(what, "vector"))
 		return vector();
 	if (!strcmp(what, "pipe"))
