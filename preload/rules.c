@@ -223,7 +223,9 @@ static void decision_publish(const struct flight *flight,
 	wait_for_reader(&guest_state->ring);
 	ring_push(&guest_state->ring, &event);
 	atomic_fetch_sub(&guest_process->deciding, 1);
-	if (event.flags & EVENT_CHILD) /* the first of this process */
+	/* The first of this process, and not its last. */
+	if (event.flags & EVENT_CHILD && event.fault != FAULT_kill &&
+	    event.fault != FAULT_exit)
 		attend_ask();
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0,
 	     0);
