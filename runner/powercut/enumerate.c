@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "runner/clock.h"
+#include "runner/interrupt.h"
 
 #define PENDING_MAX 256 /* tried one by one at one cut; more: a sample */
-#define CLOCK_EVERY 4096
+#define CLOCK_EVERY 32	/* one set may be of large files */
 
 const char *const strategy_names[STRATEGY_COUNT] = {
 	"all",	"durable only", "all but one", "durable and one",
@@ -177,8 +178,10 @@ static void keep(struct work *work, const uint64_t *set, enum strategy strategy)
 	if (work->enumerate->sets_max &&
 	    states->sets >= work->enumerate->sets_max)
 		work->over = true;
-	if (work->enumerate->until_ns && states->sets % CLOCK_EVERY == 0 &&
-	    clock_now_ns() > work->enumerate->until_ns)
+	if (states->sets % CLOCK_EVERY == 0 &&
+	    (interrupt_signal() ||
+	     (work->enumerate->until_ns &&
+	      clock_now_ns() > work->enumerate->until_ns)))
 		work->over = true;
 	if (work->error || !set_is_new(work, set) || work->error)
 		return;

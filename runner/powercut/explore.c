@@ -192,7 +192,14 @@ static uint32_t items_collect(struct explore *explore, struct judge_item *items,
 	return n;
 }
 
-static void evaluate_all(struct explore *explore)
+/* The built-in oracle reads every file: it has a bound, too. */
+static bool is_over(const struct explore *explore, uint64_t until_ns)
+{
+	return !explore->has_checker &&
+	       (interrupt_signal() || (until_ns && clock_now_ns() > until_ns));
+}
+
+static void evaluate_all(struct explore *explore, uint64_t until_ns)
 {
 	for (unsigned m = 0; m < explore->models_count; m++) {
 		struct explored *model = &explore->models[m];
@@ -200,9 +207,12 @@ static void evaluate_all(struct explore *explore)
 		model->judged = model->bad = 0;
 		memset(model->classes, 0, sizeof(model->classes));
 		for (uint32_t i = 0; i < model->states.count; i++) {
-			unsigned bits =
-				explore_bits(explore, &model->shape,
-					     &model->states.items[i], NULL);
+			unsigned bits = EXPLORE_UNJUDGED;
+
+			if (!is_over(explore, until_ns))
+				bits = explore_bits(explore, &model->shape,
+						    &model->states.items[i],
+						    NULL);
 
 			model->found[i] = bits;
 			if (bits == EXPLORE_UNJUDGED)
@@ -314,7 +324,7 @@ int explore_judge(struct explore *explore, uint64_t until_ns)
 	free(items);
 	free(trees);
 	if (!error)
-		evaluate_all(explore);
+		evaluate_all(explore, until_ns);
 	if (!error && explore->has_checker && !interrupt_signal()) {
 		/* Half as long again, if the time was used up. */
 		uint64_t now = clock_now_ns();
@@ -323,7 +333,7 @@ int explore_judge(struct explore *explore, uint64_t until_ns)
 			explore,
 			now + (until_ns > start ? (until_ns - start) / 2 : 0));
 		if (!error && explore->unstable)
-			evaluate_all(explore);
+			evaluate_all(explore, until_ns);
 	}
 	return error;
 }

@@ -127,6 +127,11 @@ static void culprit_take(struct synth *synth, struct culprit *culprit,
 	}
 }
 
+static bool time_is_up(const struct synth *synth)
+{
+	return interrupt_signal() || clock_now_ns() >= synth->until_ns;
+}
+
 static int states_count(struct synth *synth, const struct dag *dag,
 			struct shape *shape, const struct states *states,
 			uint32_t stop_at, uint32_t *ret_bad,
@@ -209,11 +214,6 @@ static int plan_try(struct synth *synth, const struct amended *plan, bool judge,
 	return error;
 }
 
-static bool time_is_up(const struct synth *synth)
-{
-	return interrupt_signal() || clock_now_ns() >= synth->until_ns;
-}
-
 static bool is_relevant(const struct synth *synth,
 			const struct candidate *candidate)
 {
@@ -243,7 +243,7 @@ static int best_find(struct synth *synth, uint32_t now,
 			break;
 		error = plan_try(synth, &plan, false, least, &bad, &checked);
 		free(plan.ops);
-		if (!error && bad < least) {
+		if (!error && bad < least && !time_is_up(synth)) {
 			least = bad;
 			best = candidate;
 		}
