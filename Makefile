@@ -202,8 +202,13 @@ $(BUILD)/conform: tests/conform/conform.c $(BUILD)/libhouse.a
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $< $(BUILD)/libhouse.a $(LIBS) -o $@
 
-bench: all targets $(BUILD)/bench/calls $(BUILD)/bench/stack ## ratios against bare, in one run
+bench: all targets $(addprefix $(BUILD)/bench/,calls stack startup ring) ## ratios against bare, in one run
 	$(Q)bench/run
+
+$(BUILD)/bench/ring: bench/ring.c core/ring.c core/shared.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c,$^) -lpthread -o $@
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
