@@ -17,12 +17,20 @@ CFLAGS   += -std=gnu17 $(WARN)
 # no PLT, nothing exported but what is marked, unwind tables for every PC.
 GUEST    := -fPIC -fvisibility=hidden -mgeneral-regs-only -ftls-model=initial-exec \
             -fno-plt -fno-builtin -fno-stack-protector \
-            -fasynchronous-unwind-tables -fno-exceptions -fcf-protection=none
+            -fasynchronous-unwind-tables -fno-exceptions
+GUEST_amd64   := -fcf-protection=none
+GUEST_aarch64 := -mno-outline-atomics
 LIBS     := -lyaml -ljansson -lcurl -ldw -lelf -lcapstone -lpthread -lm
 
 core_src      := $(wildcard core/*.c)
 faults_src    := $(wildcard faults/*.c)
-preload_src   := $(wildcard preload/*.c) $(wildcard preload/*.S)
+# The machine that $(CC) builds for, and the other port's files; stacks are
+# walked on x86-64 only.
+MACHINE       := $(shell $(CC) -dumpmachine | sed 's/-.*//; s/x86_64/amd64/')
+other_amd64   := $(wildcard preload/*_aarch64.[cS])
+other_aarch64 := $(wildcard preload/*_amd64.[cS] preload/stack*.c)
+GUEST         += $(GUEST_$(MACHINE))
+preload_src   := $(filter-out $(other_$(MACHINE)),$(wildcard preload/*.c preload/*.S))
 scenarios_src := $(wildcard scenarios/*.c)
 runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c))
 unit_src      := $(wildcard tests/unit/*.c)
@@ -170,6 +178,28 @@ $(BUILD)/bench/stack: bench/stack.c $(stack_pic)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c %.o,$^) -o $@
 
 $(BUILD)/targets/notify_%: LINK := -static
+# The site door with a hook that counts, and plans made by hand.
+hook_pic = $(call pic,preload/site_$(MACHINE).c preload/site_$(MACHINE).S \
+           $(patsubst %,preload/%.c,sites around late mark clock mem) \
+           $(core_src) $(faults_src))
+
+$(BUILD)/sites/libhook.so: tests/e2e/sites/hook.c $(hook_pic)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(GUEST) -shared -Wl,-z,now,-z,nodelete,-Bsymbolic \
+		$(filter %.c %.o,$^) -o $@
+
+$(BUILD)/sites/prepare: tests/e2e/sites/prepare.c $(BUILD)/libhouse.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.a,$^) -lcapstone -o $@
+
+# A runner's part without a runner, for machines that there is none for yet.
+$(BUILD)/sites/guest_run: tests/unit/guest_run.c tests/e2e/sites/no_planner.c $(call pic,$(core_src) $(faults_src))
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -pthread $(filter %.c %.o,$^) -o $@
+
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -184,6 +214,17 @@ deps: ## install what is missing (Debian; sudo if needed), start nothing
 
 demo: all targets ## take six real programs through real faults, read verdicts
 	$(Q)tools/demo
+
+CROSS ?= aarch64-linux-gnu-
+cross-aarch64: ## libmishap.so for 64-bit ARM, in build/aarch64, and its tests
+	$(Q)command -v $(CROSS)gcc >/dev/null || { \
+		echo "cross-aarch64: $(CROSS)gcc is missing; on Debian: apt-get install gcc-aarch64-linux-gnu"; exit 1; }
+	$(Q)$(MAKE) --no-print-directory BUILD=build/aarch64 \
+		CC="$(filter ccache,$(CC)) $(CROSS)gcc" guest
+
+guest_targets := sites_kinds cancel_call full_disk
+guest: $(BUILD)/libmishap.so $(BUILD)/sites/libhook.so $(BUILD)/sites/guest_run \
+	$(addprefix $(BUILD)/targets/,$(guest_targets))
 
 # ---- proof ------------------------------------------------------------------
 check: all units targets ## all tests that belong to every change
@@ -263,13 +304,13 @@ install: all ## into $(DESTDIR)$(PREFIX)
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap"
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */ /' | \
-		while read -r goal does; do printf '  make %-11s %s\n' "$$goal" "$$does"; done
+	@grep -hE '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */ /' | \
+		while read -r goal does; do printf '  make %-14s %s\n' "$$goal" "$$does"; done
 
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)
 
-.PHONY: all skip-watch units targets deps demo check check-long bench fuzz asan tsan \
+.PHONY: all skip-watch guest cross-aarch64 units targets deps demo check check-long bench fuzz asan tsan \
 	format tidy docs install help clean
 .DELETE_ON_ERROR:
 .SECONDARY:

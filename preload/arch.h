@@ -1,8 +1,8 @@
 /* arch.h - what the guest must know of the machine, a port's C half.
  *
- * A port is preload/arch_X.h, preload/site_X.S, preload/site_X.c and
- * core/sys_X.h; the file here says what each has to provide, the rest of the
- * room doesn't know on which machine it runs.
+ * A port is preload/arch_X.h, site_X.S and site_X.c, and core/sys_X.h; this
+ * file and site.h say what they have to provide, the rest of the room doesn't
+ * know on which machine it runs.
  *
  * arch_X.h
  *   struct site_regs    the target's registers at a patched system call, as
@@ -14,7 +14,8 @@
  *                       last, for it may stand where an argument stood
  *   site_returned       and what that was, as long as nobody wrote since
  *   site_regs_set       a call that came by a symbol: its number, its arguments
- *   site_regs_sp, _pc, _bp  where a walk over the stack begins
+ *   site_regs_sp, _bp   where a walk over the stack begins, beside `pc`
+ *   site_cancel_flags   a funnel's first argument: the thread's cancel flags
  *   arch_copy, arch_fill    memcpy(3), memset(3) without vector registers
  *   arch_count          add one, whole as seen by our own signal handlers
  * site_X.S, site_X.c: see preload/site.h.

@@ -61,6 +61,12 @@ static inline uint64_t site_regs_bp(const struct site_regs *regs)
 	return regs->rbp;
 }
 
+/* Where the funnel would put them itself. */
+static inline void *site_cancel_flags(const struct site_regs *regs)
+{
+	return *(void **)(site_regs_sp(regs) + 8);
+}
+
 static inline void arch_copy(void *to, const void *from, size_t n)
 {
 	__asm__ volatile("rep movsb"

@@ -18,12 +18,6 @@
 typedef long funnel_function(void *flags, long nr, long a, long b, long c,
 			     long d, long e, long f);
 
-/* site_amd64.S left the flags' address where the funnel would. */
-static void *cancel_flags(const struct site_regs *regs)
-{
-	return *(void **)(site_regs_sp(regs) + 8);
-}
-
 long around_sleep(const struct site_regs *regs, const struct timespec *at)
 {
 	if (regs && regs->stub->by_symbol && regs->stub->result)
@@ -39,7 +33,7 @@ bool around_is_cancelled(const struct site_regs *regs)
 
 	if (!regs->stub->cancel_by_pc)
 		return false;
-	flags = cancel_flags(regs);
+	flags = site_cancel_flags(regs);
 	return (atomic_load_explicit(flags, memory_order_relaxed) & mask) ==
 	       CANCELED;
 }
@@ -62,6 +56,6 @@ long around_call(const struct site_regs *regs)
 	if (!stub->cancel_by_pc)
 		return around_here(nr, arg);
 	funnel = (funnel_function *)(uintptr_t)stub->syscall;
-	return funnel(cancel_flags(regs), nr, arg[0], arg[1], arg[2], arg[3],
-		      arg[4], arg[5]);
+	return funnel(site_cancel_flags(regs), nr, arg[0], arg[1], arg[2],
+		      arg[3], arg[4], arg[5]);
 }

@@ -184,9 +184,9 @@ static bool is_error(long ret)
  * kernel must have come to it. */
 static void keep_count(const struct site_regs *regs, uint64_t n)
 {
-	if (UNLIKELY(guest_state->armed_nr[regs->rax] == NR_COUNTED))
-		atomic_fetch_add_explicit(&guest_state->kept_nr[regs->rax], n,
-					  memory_order_relaxed);
+	if (UNLIKELY(guest_state->armed_nr[site_nr(regs)] == NR_COUNTED))
+		atomic_fetch_add_explicit(&guest_state->kept_nr[site_nr(regs)],
+					  n, memory_order_relaxed);
 }
 
 /* Will it end here, before it is made? */

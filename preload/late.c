@@ -18,7 +18,7 @@
 #include "core/sys.h"
 #include "preload/around.h"
 #include "preload/mark.h"
-#include "preload/sites_stub.h"
+#include "preload/site.h"
 
 #define LATE_WAIT_NS  300000000ull
 #define LATE_SLICE_NS 10000000ull
@@ -45,14 +45,8 @@ static void missed(void)
 /* A plan is only wanted where these two bytes stand somewhere. */
 static bool may_call(const struct module *m)
 {
-	const uint8_t *at = (const uint8_t *)m->text_start;
-
-	if (m->text_bytes > SCAN_MAX)
-		return true;
-	for (uint64_t i = 0; i + 1 < m->text_bytes; i++)
-		if (at[i] == 0x0f && at[i + 1] == 0x05)
-			return true;
-	return false;
+	return m->text_bytes > SCAN_MAX ||
+	       text_may_call((const uint8_t *)m->text_start, m->text_bytes);
 }
 
 static struct shared_late *entry_find(uint64_t key, bool *ret_new)
@@ -230,9 +224,9 @@ static bool module_read(int fd, uint64_t at, uint64_t bytes, uint64_t offset,
 	if (!file_read(fd, &seen.header, sizeof(*h), 0) ||
 	    h->e_ident[0] != 0x7f || h->e_ident[1] != 'E' ||
 	    h->e_ident[2] != 'L' || h->e_ident[3] != 'F' ||
-	    h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64 ||
-	    h->e_type != ET_DYN || h->e_phentsize != sizeof(*text) ||
-	    h->e_phnum > SEGMENTS_MAX ||
+	    h->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    h->e_machine != SITES_MACHINE || h->e_type != ET_DYN ||
+	    h->e_phentsize != sizeof(*text) || h->e_phnum > SEGMENTS_MAX ||
 	    !file_read(fd, seen.segments, h->e_phnum * sizeof(*text),
 		       h->e_phoff))
 		return false;

@@ -10,27 +10,6 @@ uint8_t site_quick_flags[CALL_NR_MAX];
 struct quick_row site_quick_rows[CALL_NR_MAX];
 struct quick_call quick_calls[CALL_COUNT];
 
-#define AT(type, member, where)                                                \
-	_Static_assert(offsetof(struct type, member) == (where),               \
-		       "site_amd64.S knows where it is")
-AT(quick_row, rules, QUICK_ROW_RULES);
-AT(quick_row, call, QUICK_ROW_CALL);
-AT(quick_row, flags, QUICK_ROW_FLAGS);
-AT(known, key, KNOWN_STAMP);
-AT(known, rules, KNOWN_RULES);
-AT(known, counts_epoch, KNOWN_COUNTS_EPOCH);
-AT(known, client_in, KNOWN_CLIENT_IN);
-AT(state, armed_nr, 0);
-AT(state, armed_call, STATE_ARMED_CALL);
-AT(state, phase, STATE_PHASE);
-AT(state, phase_ns, STATE_PHASE_NS);
-AT(process, calls, PROCESS_CALLS);
-_Static_assert(sizeof(struct quick_row) == 1 << QUICK_ROW_SHIFT &&
-		       sizeof(struct known) == 1 << KNOWN_SHIFT &&
-		       GUEST_FDS_MAX == KNOWN_FDS_MAX,
-	       "site_amd64.S knows how large it is");
-_Static_assert(NR_COUNTED == STATE_NR_COUNTED, "site_amd64.S knows it too");
-
 /* The rules of a call that may want one of this process's. */
 static uint64_t rules_of(unsigned id)
 {

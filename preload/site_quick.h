@@ -24,7 +24,7 @@
 #define KNOWN_COUNTS_EPOCH 16
 #define KNOWN_CLIENT_IN	   20
 #define KNOWN_FDS_MAX	   1024
-#define STATE_NR_COUNTED   2 /* enum armed_nr */
+#define STATE_NR_COUNTED   2   /* enum armed_nr */
 #define STATE_ARMED_CALL   512 /* struct state */
 #define STATE_PHASE	   4152
 #define STATE_PHASE_NS	   4160

@@ -16,14 +16,12 @@
 #include <sys/mman.h>
 
 #include "core/sys.h"
-#include "preload/site_amd64.h"
 #include "preload/late.h"
 #include "preload/mark.h"
+#include "preload/site.h"
 #include "preload/sites_module.h"
-#include "preload/sites_stub.h"
 
 #define MODULES_MAX   32
-#define REACH_BYTES   (1ull << 30) /* half of what a 32-bit jump reaches */
 #define STEP_BYTES    (1ull << 20)
 #define SIGNALS_BYTES 8 /* the kernel's sigset_t, rt_sigprocmask(2) */
 
@@ -119,7 +117,8 @@ bool plan_map(struct module *m, const char *path)
 	if (map < 0 && map > -4096)
 		return false;
 	if (sites_open((const void *)map, (size_t)bytes, &m->plan, &m->sites) <
-	    0) {
+		    0 ||
+	    m->plan->machine != SITES_MACHINE) {
 		sys3(SYS_munmap, map, bytes, 0);
 		return false;
 	}
@@ -210,14 +209,16 @@ static bool is_error(long r)
 	return r < 0 && r > -4096;
 }
 
-/* Free pages so near that a 32-bit jump reaches all of the text and back. */
+/* Free pages so near that a jump reaches all of the text and back. */
 static long region_find(const struct module *m, uint64_t bytes, int prot)
 {
 	uint64_t below = m->text_start & ~(STEP_BYTES - 1);
 	uint64_t above = (m->text_start + m->text_bytes + STEP_BYTES) &
 			 ~(STEP_BYTES - 1);
 
-	for (uint64_t off = STEP_BYTES; off < REACH_BYTES; off += STEP_BYTES) {
+	uint64_t reach = site_reach_bytes / 2;
+
+	for (uint64_t off = STEP_BYTES; off < reach; off += STEP_BYTES) {
 		long at = sys6(
 			SYS_mmap, (long)(below - bytes - off), (long)bytes,
 			prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
@@ -258,7 +259,7 @@ static long memory_open(void)
 	return sys_open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 }
 
-/* Is every byte of the text within a 32-bit jump of these pages, and back? */
+/* Is every byte of the text within a jump of these pages, and back? */
 static bool is_near(const struct module *m, const uint8_t *at, uint64_t bytes)
 {
 	uint64_t from = (uint64_t)at, to = from + bytes;
@@ -266,7 +267,7 @@ static bool is_near(const struct module *m, const uint8_t *at, uint64_t bytes)
 	uint64_t low = from < m->text_start ? from : m->text_start;
 	uint64_t high = to > text_end ? to : text_end;
 
-	return high - low < 2 * REACH_BYTES - STEP_BYTES;
+	return high - low < site_reach_bytes - STEP_BYTES;
 }
 
 /* The first choice: the pool, where unwinders have a table for stubs.  If it
@@ -281,6 +282,7 @@ static bool module_make_stubs_in_pool(struct module *m, uint64_t bytes,
 		return false;
 	m->region = at;
 	module_write_stubs(m, at);
+	text_written(at, bytes);
 	if (sys3(SYS_mprotect, (long)at, (long)bytes, PROT_READ | PROT_EXEC)) {
 		m->region = NULL;
 		*used = SITE_POOL_BYTES;
@@ -303,6 +305,7 @@ bool module_make_stubs_near(struct module *m, uint64_t bytes)
 	m->region = scratch = (uint8_t *)r;
 	m->region_bytes = bytes;
 	module_write_stubs(m, m->region);
+	text_written(m->region, bytes);
 	r = sys3(SYS_mprotect, (long)m->region, (long)bytes,
 		 PROT_READ | PROT_EXEC);
 	if (r == 0)
@@ -334,25 +337,6 @@ static bool module_make_stubs(struct module *m, uint64_t *pool_used)
 
 /* ---- text ---------------------------------------------------------------- */
 
-/* The jump (or the redirected call) that a site gets, and how long it is. */
-static unsigned patch_make(const struct site *site, uint64_t base,
-			   const uint8_t *entry,
-			   uint8_t ret_bytes[SITE_BYTES_MAX])
-{
-	unsigned length = site->length;
-	int32_t distance =
-		(int32_t)((uint64_t)entry - (base + site->start + JUMP_BYTES));
-
-	if (site->kind == SITE_BEFORE) /* `syscall` is left alone */
-		length = (unsigned)(site->syscall - site->start);
-	ret_bytes[0] = site->kind == SITE_FUNNEL ? 0xe8 : 0xe9;
-	for (unsigned i = 0; i < 4; i++)
-		ret_bytes[1 + i] = (uint8_t)((uint32_t)distance >> (8 * i));
-	for (unsigned i = JUMP_BYTES; i < length; i++)
-		ret_bytes[i] = 0xcc; /* nothing leads here */
-	return length;
-}
-
 /* Patch all sites by plain stores (fd < 0) or through /proc/self/mem.
  * Returns how many; on an error what was done so far is undone. */
 static bool module_write_text(const struct module *m, long fd)
@@ -368,7 +352,7 @@ static bool module_write_text(const struct module *m, long fd)
 
 		if (!is_patched(site))
 			continue;
-		length = patch_make(site, m->base, stub_entry(stub), patch);
+		length = patch_write(site, m->base, stub, patch);
 		stub = stub_next(stub);
 		if (fd < 0) {
 			for (unsigned k = 0; k < length; k++)
@@ -420,6 +404,7 @@ bool module_patch(const struct module *m)
 	if (sys3(SYS_mprotect, (long)start, (long)bytes,
 		 PROT_READ | PROT_WRITE) == 0) {
 		module_write_text(m, -1);
+		text_written((const void *)start, bytes);
 		if (sys3(SYS_mprotect, (long)start, (long)bytes,
 			 PROT_READ | PROT_EXEC) == 0)
 			return true;

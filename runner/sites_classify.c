@@ -144,7 +144,10 @@ static bool site_try_before(struct classifier *c,
 	uint64_t start = site->syscall;
 
 	while (site->syscall - start < JUMP_BYTES) {
-		if (is_target(c->image, start) || start == f->start)
+		site->why = start == f->start		 ? WHY_FIRST
+			    : is_target(c->image, start) ? WHY_JUMP_INTO
+							 : WHY_UNMOVABLE;
+		if (site->why != WHY_UNMOVABLE)
 			return false;
 		start = insn_before(c->image, f, start);
 		if (!start || !decoder_at(&c->decoder, c->image, start) ||
@@ -153,6 +156,7 @@ static bool site_try_before(struct classifier *c,
 	}
 	if (site->syscall + SYSCALL_BYTES - start > SITE_BYTES_MAX)
 		return false;
+	site->why = WHY_NOT;
 	site->kind = SITE_BEFORE;
 	site->start = start;
 	site->end = site->syscall + SYSCALL_BYTES;
@@ -300,9 +304,13 @@ static void site_classify(struct classifier *c, const struct image_function *f,
 			f->doubtful ? -1 : site_number(c, &wide, site->syscall);
 		site_leave(site, site_is_skipped(site->nr) ? SITE_SKIPPED
 							   : SITE_LEFT);
+		if (site->kind == SITE_LEFT)
+			site->why = f->is_gap ? WHY_NO_TABLE : WHY_NO_CODE;
 	} else if (site_is_funnel(image, f, site)) {
-		if (!site_find_callers(c, f, site))
+		if (!site_find_callers(c, f, site)) {
 			site_leave(site, SITE_LEFT);
+			site->why = WHY_FUNNEL;
+		}
 	} else {
 		site->nr = site_number(c, f, site->syscall);
 		if (site_is_skipped(site->nr))
@@ -334,6 +342,7 @@ static void sites_settle(struct site *sites, uint32_t count)
 
 		if (patched && sites[i].start < taken) {
 			site_leave(&sites[i], SITE_LEFT);
+			sites[i].why = WHY_BYTES_TAKEN;
 			sites[i].length = SYSCALL_BYTES;
 			memset(sites[i].bytes, 0, sizeof(sites[i].bytes));
 			memcpy(sites[i].bytes, "\x0f\x05", SYSCALL_BYTES);

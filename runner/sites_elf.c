@@ -72,7 +72,8 @@ static int image_read_headers(struct image *image)
 	unsigned executable = 0;
 
 	if (image->bytes < sizeof(*h) || memcmp(h->e_ident, ELFMAG, SELFMAG) ||
-	    h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64 ||
+	    h->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    (h->e_machine != EM_X86_64 && h->e_machine != EM_AARCH64) ||
 	    (h->e_type != ET_DYN && h->e_type != ET_EXEC) ||
 	    h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phoff % 8 ||
 	    h->e_phoff > image->bytes ||

@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include "core/plan.h"
+#include "runner/sites_aarch64.h"
 #include "runner/sites_classify.h"
 
-#define PLANNER_VERSION 2 /* raise it when the same file is judged anew */
+#define PLANNER_VERSION 3 /* raise it when the same file is judged anew */
 #define CACHE_DIR_MAX	(PATH_MAX - 128) /* a plan's name fits behind it */
 #define PLAN_FILE_BYTES_MAX                                                    \
 	(sizeof(struct sites_header) + SITES_MAX * sizeof(struct site))
@@ -126,6 +127,14 @@ static bool has_text_relocations(const struct image *image)
 	return false;
 }
 
+static int image_classify(struct image *image, struct site **ret_sites,
+			  uint32_t *ret_count)
+{
+	if (image->header->e_machine == EM_AARCH64)
+		return sites_classify_aarch64(image, ret_sites, ret_count);
+	return sites_classify(image, ret_sites, ret_count);
+}
+
 /* A whole plan of an image, empty if it makes no system call; *ret_file owns
  * it. */
 static int plan_of_image(struct image *image, struct sites_file *ret_file)
@@ -138,7 +147,7 @@ static int plan_of_image(struct image *image, struct sites_file *ret_file)
 					    : image_read_functions(image);
 
 	if (!r)
-		r = sites_classify(image, &sites, &count);
+		r = image_classify(image, &sites, &count);
 	if (r < 0)
 		return r;
 	file.bytes = sizeof(*h) + count * sizeof(*sites);
@@ -156,7 +165,8 @@ static int plan_of_image(struct image *image, struct sites_file *ret_file)
 	memcpy(h->build_id, image->build_id, image->build_id_bytes);
 	h->text_start = image->text_start;
 	h->text_end = image->text_end;
-	h->checksum = plan_checksum(h + 1, count * sizeof(*sites));
+	h->machine = image->header->e_machine;
+	h->checksum = sites_checksum(h);
 	/* What we wrote must pass the check that the target makes. */
 	r = sites_open(h, file.bytes, &file.header, &file.sites);
 	if (r < 0)

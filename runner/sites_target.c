@@ -27,7 +27,7 @@ extern char **environ;
 struct target {
 	char path[PATH_MAX];	    /* of the ELF file that runs in the end */
 	char interpreter[PATH_MAX]; /* ld.so; "" if it is static */
-	bool is_elf, is_amd64, is_dynamic, is_go;
+	bool is_elf, is_ours, is_dynamic, is_go;
 	struct stat st;
 };
 
@@ -110,12 +110,12 @@ static void target_read_elf(int fd, struct target *target)
 	ssize_t n = pread(fd, &h, sizeof(h), 0);
 
 	target->is_elf = n >= EI_NIDENT && !memcmp(h.e_ident, ELFMAG, SELFMAG);
-	target->is_amd64 = target->is_elf && n == sizeof(h) &&
-			   h.e_ident[EI_CLASS] == ELFCLASS64 &&
-			   h.e_machine == EM_X86_64 &&
-			   h.e_phentsize == sizeof(segments[0]) &&
-			   h.e_phnum <= SEGMENTS_MAX;
-	if (!target->is_amd64)
+	target->is_ours = target->is_elf && n == sizeof(h) &&
+			  h.e_ident[EI_CLASS] == ELFCLASS64 &&
+			  h.e_machine == SITES_MACHINE &&
+			  h.e_phentsize == sizeof(segments[0]) &&
+			  h.e_phnum <= SEGMENTS_MAX;
+	if (!target->is_ours)
 		return;
 	n = pread(fd, segments, h.e_phnum * sizeof(segments[0]),
 		  (off_t)h.e_phoff);
@@ -202,8 +202,9 @@ enum target_door target_door(const char *path, char **ret_why)
 		n = asprintf(&why, "%s is %s: ld.so ignores LD_PRELOAD for it",
 			     target.path, what);
 		door = DOOR_NONE;
-	} else if (!target.is_amd64) {
-		n = asprintf(&why, "%s is not an x86-64 program", target.path);
+	} else if (!target.is_ours) {
+		n = asprintf(&why, "%s is not " SITES_MACHINE_NAME " program",
+			     target.path);
 		door = DOOR_NONE;
 	} else if (target.is_go) {
 		n = asprintf(&why,

@@ -17,6 +17,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef SYS_fork
+#define RAW_FORK() syscall(SYS_fork)
+#else /* 64-bit ARM */
+#define RAW_FORK() syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL)
+#endif
+
 extern char **environ;
 static int ends[2];
 static sigjmp_buf out;
@@ -65,10 +71,10 @@ static void children(void)
 		abort();
 	say("posix_spawn", status_of(pid));
 	say("system", WEXITSTATUS(system("exit 9")));
-	pid = (pid_t)syscall(SYS_fork);
+	pid = (pid_t)RAW_FORK();
 	if (!pid)
 		_exit(5);
-	say("syscall(SYS_fork)", status_of(pid));
+	say("raw fork", status_of(pid));
 	pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 	if (!pid)
 		_exit(6);

@@ -4,6 +4,7 @@
  *             [-n MS] [-q] [-w DIR] [--] COMMAND…
  *   -o  where the books go, one line each; default: stderr
  *   -d  where the shared file goes; default: a new directory in /tmp
+ *   -s  where patch plans are; default: they are made
  *   -k  let go of the lease after MS, as a runner does that dies
  *   -n  go to the next phase every MS
  *   -w  count every system call, and say to probes what stands where; patch
@@ -22,7 +23,7 @@
 static struct {
 	const char *rules[PLAN_RULES_MAX];
 	unsigned count;
-	const char *out, *dir, *watched;
+	const char *out, *dir, *watched, *sites;
 	char library[256];
 	bool quiet;
 } asked;
@@ -174,7 +175,7 @@ static void options_read(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "+r:p:o:l:d:k:n:qw:")) != -1) {
+	while ((c = getopt(argc, argv, "+r:p:o:l:d:s:k:n:qw:")) != -1) {
 		switch (c) {
 		case 'r':
 			asked.rules[asked.count++] = optarg;
@@ -191,6 +192,9 @@ static void options_read(int argc, char **argv)
 			break;
 		case 'd':
 			asked.dir = optarg;
+			break;
+		case 's':
+			asked.sites = optarg;
 			break;
 		case 'k':
 			let_go_ms = (unsigned)atoi(optarg);
@@ -264,8 +268,8 @@ int main(int argc, char **argv)
 		asked.dir = mkdtemp(dir);
 		chmod(dir, 0711);
 	}
-	sites = asked.watched;
-	if (!sites || sites_prepare(sites, argv[optind]))
+	sites = asked.sites ? asked.sites : asked.watched;
+	if (!sites || (!asked.sites && sites_prepare(sites, argv[optind])))
 		sites = sites_make(argv[optind]);
 	guest_file_make(&file, asked.dir, asked.library, sites, phases,
 			asked.rules, asked.count);
@@ -289,7 +293,7 @@ int main(int argc, char **argv)
 	if (asked.out)
 		out = fopen(asked.out, "w");
 	say_books(out);
-	if (sites != asked.watched)
+	if (sites != asked.watched && sites != asked.sites)
 		sites_remove(sites);
 	unlink(file.path);
 	if (asked.dir == dir)

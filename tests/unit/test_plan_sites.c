@@ -21,6 +21,7 @@ static struct patches sound(void)
 			    .abi = sites_abi(),
 			    .count = SITES,
 			    .build_id_bytes = 20,
+			    .machine = EM_X86_64,
 			    .text_start = 0x1000,
 			    .text_end = 0x2000 },
 		.sites = {
@@ -47,7 +48,8 @@ static int reopen(struct patches *p)
 	const struct site *sites = NULL;
 	int r;
 
-	p->header.checksum = plan_checksum(p->sites, sizeof(p->sites));
+	if (p->header.count <= SITES)
+		p->header.checksum = sites_checksum(&p->header);
 	r = sites_open(p, sizeof(*p), &header, &sites);
 	if (r < 0) {
 		assert_null(header);
@@ -81,19 +83,19 @@ static void a_short_map_is_refused(void **state)
 			 -EBADMSG);
 }
 
-static void every_flipped_bit_of_a_site_is_seen(void **state)
+static void every_flipped_bit_is_seen(void **state)
 {
 	const struct sites_header *header;
 	const struct site *sites;
 	struct patches p = sound();
-	unsigned char *bytes = (void *)p.sites;
+	unsigned char *bytes = (void *)&p;
 
 	(void)state;
 	reopen(&p);
-	for (size_t i = 0; i < sizeof(p.sites) * 8; i++) {
+	for (size_t i = 0; i < sizeof(p) * 8; i++) {
 		bytes[i / 8] ^= (unsigned char)(1 << i % 8);
-		assert_int_equal(sites_open(&p, sizeof(p), &header, &sites),
-				 -EBADMSG);
+		assert_int_not_equal(sites_open(&p, sizeof(p), &header, &sites),
+				     0);
 		bytes[i / 8] ^= (unsigned char)(1 << i % 8);
 	}
 }
@@ -120,6 +122,8 @@ static void bent_headers_are_refused(void **state)
 	SITED(h->count = UINT32_MAX, -EBADMSG);
 	SITED(h->build_id_bytes = 0, -EBADMSG);
 	SITED(h->build_id_bytes = 33, -EBADMSG);
+	SITED(h->machine = EM_386, -EBADMSG);
+	SITED(h->machine = EM_AARCH64, -EBADMSG); /* other lengths */
 	SITED(h->text_end = 0x1501, -EBADMSG);
 	SITED(h->text_end = 0x10, -EBADMSG);
 	SITED(h->text_start = 0x1101, -EBADMSG);
@@ -129,6 +133,7 @@ static void bent_sites_are_refused(void **state)
 {
 	(void)state;
 	SITED(s[0].kind = 99, -EBADMSG);
+	SITED(s[0].why = WHY_COUNT, -EBADMSG);
 	SITED(s[0].start = 0x1101, -EBADMSG);
 	SITED(s[0].start = 0xfff, -EBADMSG);
 	SITED(s[0].length = 4, -EBADMSG);
@@ -150,14 +155,59 @@ static void bent_sites_are_refused(void **state)
 	      -EBADMSG);
 }
 
+/* As sound(), with 64-bit ARM's lengths: all are 4 bytes, in step. */
+static struct patches sound_arm(void)
+{
+	struct patches p = sound();
+
+	p.header.machine = EM_AARCH64;
+	p.sites[0] = (struct site){ .start = 0x1100,
+				    .syscall = 0x1104,
+				    .end = 0x1108,
+				    .kind = SITE_BEFORE,
+				    .length = 8 };
+	p.sites[1] = (struct site){ .start = 0x1200,
+				    .syscall = 0x1200,
+				    .end = 0x1204,
+				    .kind = SITE_AROUND,
+				    .length = 4 };
+	p.sites[4] = (struct site){ .start = 0x1500,
+				    .syscall = 0x1620,
+				    .end = 0x1504,
+				    .kind = SITE_FUNNEL,
+				    .length = 4,
+				    .function = 0x1600 };
+	return p;
+}
+
+static void another_machines_sites_have_its_lengths(void **state)
+{
+	struct patches p = sound_arm();
+
+	(void)state;
+	assert_int_equal(reopen(&p), 0);
+	p.header.machine = EM_X86_64;
+	assert_int_equal(reopen(&p), -EBADMSG);
+	for (unsigned i = 0; i < SITES; i++) {
+		p = sound_arm();
+		p.sites[i].syscall += 2; /* out of step */
+		assert_int_equal(reopen(&p), -EBADMSG);
+	}
+	p = sound_arm();
+	p.sites[1].length = 3;
+	p.sites[1].end = 0x1203;
+	assert_int_equal(reopen(&p), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_sound_plan_opens),
 		TEST(a_short_map_is_refused),
-		TEST(every_flipped_bit_of_a_site_is_seen),
+		TEST(every_flipped_bit_is_seen),
 		TEST(bent_headers_are_refused),
 		TEST(bent_sites_are_refused),
+		TEST(another_machines_sites_have_its_lengths),
 	};
 
 	return TESTS_RUN(tests);

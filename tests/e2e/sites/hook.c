@@ -45,7 +45,9 @@ static bool around, naive, delay, fail;
 
 static bool is_blocking(int nr)
 {
-	return nr == SYS_read || nr == SYS_accept || nr == SYS_epoll_wait;
+	unsigned id = nr < CALL_NR_MAX ? call_kernel_table[nr].id : CALL_NONE;
+
+	return id == CALL_read || id == CALL_accept || id == CALL_epoll_wait;
 }
 
 long site_hook(struct site_regs *regs)

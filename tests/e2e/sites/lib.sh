@@ -1,6 +1,6 @@
 # lib.sh - for sites.sh and cancel.sh: the site door with a hook that counts.
 #
-# Builds $T/libhook.so and $T/prepare; $PLANS are the plans of this machine.
+# $T/libhook.so and $T/prepare are built; $PLANS are the plans of this machine.
 SITES=$ROOT/tests/e2e/sites
 PLANS=$T/plans
 COUNTS=$T/counts
@@ -8,24 +8,8 @@ export XDG_CACHE_HOME=$T/cache
 mkdir -p "$PLANS"
 
 sites_build() {
-	local cc=${CC:-cc}
-	local flags="-std=gnu17 -O2 -g -D_GNU_SOURCE -I$ROOT -I$ROOT/build"
-	local objects=() f
-
-	# The product's own objects, but another hook.
-	cd "$ROOT" || return
-	for f in preload/{sites,sites_stub,around,late,mark,clock,mem}.c \
-		preload/site_amd64.S core/*.c faults/*.c; do
-		objects+=("build/pic/$f.o")
-	done
-	make -s build/libhouse.a "${objects[@]}" >/dev/null || return
-
-	$cc $flags -fPIC -fvisibility=hidden -mgeneral-regs-only -fno-builtin \
-		-fno-plt -fno-stack-protector -fasynchronous-unwind-tables \
-		-fcf-protection=none -shared -Wl,-z,now,-z,nodelete,-Bsymbolic \
-		-o "$T/libhook.so" "$SITES/hook.c" "${objects[@]}" || return
-	$cc $flags -o "$T/prepare" "$SITES/prepare.c" \
-		build/libhouse.a -lcapstone
+	(cd "$ROOT" && make -s build/sites/libhook.so build/sites/prepare) &&
+		cp "$ROOT/build/sites/libhook.so" "$ROOT/build/sites/prepare" "$T"
 }
 
 # hook_with ARM HOW [PRELOAD] - fill ${hook[@]}: an env(1) command line under

@@ -58,8 +58,7 @@ static int spoil(const char *dir)
 		header = file.map;
 		sites = (struct site *)(header + 1);
 		sites[header->count - 1].bytes[0] ^= 1;
-		header->checksum =
-			plan_checksum(sites, header->count * sizeof(*sites));
+		header->checksum = sites_checksum(header);
 		r = sites_file_write(path, file.map, file.bytes);
 		sites_file_free(&file);
 	}

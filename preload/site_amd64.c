@@ -1,4 +1,4 @@
-/* sites_stub.c - write the stubs, x86-64.
+/* site_amd64.c - stubs and patches, x86-64, see site.h.
  *
  * BEFORE   displaced instructions; armed? slow way : jump to `syscall`
  * AROUND   armed? slow way : `syscall`, where unwinders know the stub, else
@@ -8,17 +8,46 @@
  * Scratch registers are those that nobody can count on there: rcx and r11 at
  * a `syscall`, rax and r11 at a call of the funnel.  Nothing is pushed.
  */
-#include "preload/sites_stub.h"
+#include "preload/site.h"
 
 #include <stddef.h>
 
-#include "preload/site_amd64.h"
+#include "preload/guest.h"
+#include "preload/site_quick.h"
 
-_Static_assert(SITE_POOL_BYTES == SITE_POOL_STUBS * STUB_BYTES_MAX,
-	       "site_amd64.S and C agree on a slot's size");
+#define JUMP_BYTES 5 /* e9, or e8, and a distance */
+
+/* Half of what a 32-bit distance spans: it is to be had either way. */
+const uint64_t site_reach_bytes = 1ull << 31;
+
+/* site_amd64.S; each wants a struct site_stub in r11. */
+HIDDEN extern const char site_funnel[];
+HIDDEN extern const char site_funnel_proceed[], site_funnel_result[];
+
 _Static_assert(offsetof(struct site_stub, syscall) == 16 &&
 		       sizeof(struct site_stub) == 32,
 	       "site_amd64.S knows where the address is");
+
+#define AT(type, member, where)                                                \
+	_Static_assert(offsetof(struct type, member) == (where),               \
+		       "site_amd64.S knows where it is")
+AT(quick_row, rules, QUICK_ROW_RULES);
+AT(quick_row, call, QUICK_ROW_CALL);
+AT(quick_row, flags, QUICK_ROW_FLAGS);
+AT(known, key, KNOWN_STAMP);
+AT(known, rules, KNOWN_RULES);
+AT(known, counts_epoch, KNOWN_COUNTS_EPOCH);
+AT(known, client_in, KNOWN_CLIENT_IN);
+AT(state, armed_nr, 0);
+AT(state, armed_call, STATE_ARMED_CALL);
+AT(state, phase, STATE_PHASE);
+AT(state, phase_ns, STATE_PHASE_NS);
+AT(process, calls, PROCESS_CALLS);
+_Static_assert(sizeof(struct quick_row) == 1 << QUICK_ROW_SHIFT &&
+		       sizeof(struct known) == 1 << KNOWN_SHIFT &&
+		       GUEST_FDS_MAX == KNOWN_FDS_MAX,
+	       "site_amd64.S knows how large it is");
+_Static_assert(NR_COUNTED == STATE_NR_COUNTED, "site_amd64.S knows it too");
 
 struct writer {
 	uint8_t *at;
@@ -155,4 +184,37 @@ uint8_t *stub_write(uint8_t *at, uint64_t delta, bool is_known,
 	else
 		put_jump_far(&w, stub, site_slow, false);
 	return at + STUB_BYTES_MAX;
+}
+
+unsigned patch_write(const struct site *site, uint64_t base,
+		     const uint8_t *stub, uint8_t ret_bytes[SITE_BYTES_MAX])
+{
+	const uint8_t *entry = stub + sizeof(struct site_stub);
+	unsigned length = site->length;
+	int32_t distance =
+		(int32_t)((uint64_t)entry - (base + site->start + JUMP_BYTES));
+
+	if (site->kind == SITE_BEFORE) /* `syscall` is left alone */
+		length = (unsigned)(site->syscall - site->start);
+	ret_bytes[0] = site->kind == SITE_FUNNEL ? 0xe8 : 0xe9;
+	for (unsigned i = 0; i < 4; i++)
+		ret_bytes[1 + i] = (uint8_t)((uint32_t)distance >> (8 * i));
+	for (unsigned i = JUMP_BYTES; i < length; i++)
+		ret_bytes[i] = 0xcc; /* nothing leads here */
+	return length;
+}
+
+bool text_may_call(const uint8_t *text, uint64_t bytes)
+{
+	for (uint64_t i = 0; i + 1 < bytes; i++)
+		if (text[i] == 0x0f && text[i + 1] == 0x05)
+			return true;
+	return false;
+}
+
+/* The processor sees to it itself. */
+void text_written(const void *at, uint64_t bytes)
+{
+	(void)at;
+	(void)bytes;
 }
