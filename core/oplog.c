@@ -21,7 +21,8 @@ int oplog_check(const void *log, size_t bytes)
 	if (bytes < sizeof(*header) || header->magic != OPLOG_MAGIC ||
 	    header->version != OPLOG_VERSION ||
 	    header->root_bytes >= OPLOG_ROOT_MAX ||
-	    strnlen(header->root, OPLOG_ROOT_MAX) != header->root_bytes)
+	    memchr(header->root, '\0', OPLOG_ROOT_MAX) !=
+		    header->root + header->root_bytes)
 		return -EPROTO;
 	return 0;
 }
