@@ -91,7 +91,7 @@ _mishap() {
 		esac
 		;;
 	watch) mapfile -t COMPREPLY < <(compgen -W "--pid --interval --groups --data --sites --json --help --" -- "$cur") ;;
-	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --count-by --load --ready --timeout --json --help" -- "$cur") ;;
+	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --count-by --notify --load --ready --timeout --json --help" -- "$cur") ;;
 	list) mapfile -t COMPREPLY < <(compgen -W "calls families faults
 		expectations scenarios --json --docs --help" -- "$cur") ;;
 	check | explain | fmt)

@@ -247,6 +247,7 @@ struct state {
 	_Atomic uint64_t uring_refused; /* io_uring_setup, where rules hold */
 	_Atomic uint64_t foreign; /* calls of another ABI, let go */
 	_Atomic uint64_t undone[PLAN_RULES_MAX]; /* matched, but can't act */
+	_Atomic uint64_t notified_nr[CALL_NR_MAX]; /* where NR_COUNTED */
 
 	_Alignas(SHARED_PAGE) struct process processes[SHARED_PROCESSES_MAX];
 	struct shared_module modules[SHARED_MODULES_MAX];

@@ -28,9 +28,12 @@ struct measurement {
 	struct shared_file shared;
 	struct lease lease;
 	struct late late;
+	struct notify notify;
 	struct coverage_run run;
 	const char *json;    /* where to, or NULL */
 	const char *counter; /* wanted; NULL: strace, else seccomp */
+	bool wants_notify;   /* --notify */
+	bool is_static;	     /* or Go's, or all that is wanted is notify */
 };
 
 static int skipped_say(const char *why)
@@ -66,9 +69,8 @@ static int doors_open(struct measurement *m)
 	free(m->library);
 	m->library = lent;
 	m->inside = launch_environment(&none, m->library, m->shared.path);
-	if (doors_wanted(&m->shared.header->doors) < 0 ||
-	    m->shared.header->doors == DOORS_NOTIFY)
-		return skipped_say(DOORS_ENV " wants best or symbols here");
+	if (doors_wanted(&m->shared.header->doors) < 0)
+		return skipped_say(DOORS_ENV " wants best, symbols or notify");
 	memset(m->shared.state->armed_nr, NR_COUNTED,
 	       sizeof(m->shared.state->armed_nr));
 	memset(m->shared.state->armed_call, 1,
@@ -94,117 +96,40 @@ static int command_find(struct measurement *m)
 					 : strerror(-error));
 		return error;
 	}
-	if (!target_reachable(m->exe, &why))
+	switch (target_door(m->exe, &why)) {
+	case DOOR_LIBRARY:
+		return 0;
+	case DOOR_NOTIFY:
+		m->is_static = true;
+		return 0;
+	case DOOR_NONE:
+		break;
+	}
+	return skipped_say(why ? why : strerror(ENOMEM));
+}
+
+/* The kernel asks about every call that a rule can name. */
+static int notify_door_open(struct measurement *m)
+{
+	_cleanup_words_ char *why = NULL;
+	bool named[CALL_COUNT];
+	struct plan plan;
+	struct notify_input input = { .state = m->shared.state,
+				      .plan = &plan,
+				      .counted = named,
+				      .shared_path = m->shared.path };
+	int error = plan_open(m->plan, m->plan_bytes, &plan);
+
+	if (error)
+		return error;
+	if (!notify_works(&why))
 		return skipped_say(why ? why : strerror(ENOMEM));
-	return 0;
-}
-
-/* ---- the two counts, side by side ---------------------------------------- */
-
-static bool is_nameable(unsigned nr)
-{
-	return call_kernel_table[nr].id != CALL_NONE;
-}
-
-/* Processes and threads are made by what the symbol door stands before. */
-static uint64_t made_by_symbols(const struct state *state)
-{
-	static const uint16_t calls[] = { CALL_fork, CALL_posix_spawn,
-					  CALL_pthread_create };
-	uint64_t made = 0;
-
-	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
-		for (size_t k = 0; k < sizeof(calls) / sizeof(*calls); k++)
-			made += atomic_load(
-				&state->processes[i].calls[calls[k]]);
-	return made;
-}
-
-static int row_compare(const void *a, const void *b)
-{
-	const struct coverage_row *x = a, *y = b;
-
-	if (x->made != y->made)
-		return x->made < y->made ? 1 : -1;
-	return strcmp(x->name, y->name);
-}
-
-static void row_add(struct coverage *c, struct coverage_row row)
-{
-	if (row.seen > row.made) /* it is a share, and no more */
-		row.seen = row.made;
-	c->rows[c->count++] = row;
-	c->made += row.made;
-	c->seen += row.seen;
-}
-
-/* A symbol is counted as one system call of its row, where libc may issue
- * another: openat(2) for open(3). */
-static void seen_level(const struct coverage *c, uint64_t seen[CALL_NR_MAX])
-{
-	const uint64_t *made = c->counted.made;
-
-	for (unsigned from = 0; from < CALL_NR_MAX; from++) {
-		unsigned id = call_kernel_table[from].id;
-
-		for (unsigned to = 0; id != CALL_NONE && to < CALL_NR_MAX; to++)
-			while (seen[from] > made[from] && seen[to] < made[to] &&
-			       call_kernel_table[to].id == id) {
-				seen[from]--;
-				seen[to]++;
-			}
-	}
-}
-
-/* Was any process's text patched? */
-static enum coverage_door door_of(const struct state *state)
-{
-	bool refused = false;
-
-	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++) {
-		uint32_t sites = atomic_load(&state->processes[i].sites);
-
-		if (sites == SITES_PATCHED)
-			return DOOR_SITE;
-		refused |= sites_are_refused(sites);
-	}
-	return refused ? DOOR_SYMBOL : DOOR_SITE;
-}
-
-static void rows_fill(struct coverage *c, const struct state *state)
-{
-	enum coverage_door door = door_of(state);
-	uint64_t children = 0, seen[CALL_NR_MAX];
-
-	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
-		seen[nr] = atomic_load(&state->seen_nr[nr]);
-	seen_level(c, seen);
-
-	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
-		struct coverage_row row = {
-			.nr = nr,
-			.name = coverage_call_name(nr),
-			.made = c->counted.made[nr],
-			.seen = seen[nr],
-			.door = door,
-			.nameable = is_nameable(nr),
-		};
-
-		if (coverage_makes_children(nr))
-			children += row.made;
-		else if (row.made && !site_is_skipped(nr))
-			row_add(c, row);
-	}
-	if (children)
-		row_add(c, (struct coverage_row){
-				   .nr = SYS_clone,
-				   .name = "clone/fork/vfork",
-				   .made = children,
-				   .seen = made_by_symbols(state),
-				   .door = DOOR_SYMBOL,
-				   .nameable = true,
-			   });
-	qsort(c->rows, c->count, sizeof(*c->rows), row_compare);
+	for (unsigned id = 0; id < CALL_COUNT; id++)
+		named[id] = call_table[id].has_kernel;
+	error = notify_open(NULL, &input, &m->notify);
+	if (!error)
+		m->run.notify = &m->notify;
+	return error;
 }
 
 /* By whom there is, or just by whom is wanted. */
@@ -216,10 +141,10 @@ static int command_count(struct measurement *m, struct coverage *c)
 	c->counter = "strace";
 	if (any || strcmp(m->counter, c->counter) == 0)
 		error = coverage_by_strace(&m->run, &c->counted, &c->ending);
-	if (error == -EBADMSG)
+	if (error == -EBADMSG || (error == -ESRCH && !any))
 		return skipped_say("strace can't trace here, or is older than "
 				   "5.12");
-	if (error != -ENOENT)
+	if (error != -ENOENT && error != -ESRCH)
 		return error;
 	if (!any && strcmp(m->counter, "strace") == 0)
 		return skipped_say("strace isn't installed: apt-get install "
@@ -238,13 +163,15 @@ static int measure(struct measurement *m, struct coverage *ret_coverage)
 
 	if (!error)
 		error = doors_open(m);
-	if (!error)
+	if (!error && !m->is_static)
 		error = sites_prepare(m->shared.sites_dir, m->exe);
 	if (!error)
 		error = lease_take(m->shared.state, &m->lease);
 	if (!error)
 		error = late_open(m->shared.state, m->shared.sites_dir, 0,
 				  &m->late);
+	if (!error && (m->is_static || m->wants_notify))
+		error = notify_door_open(m);
 	if (error)
 		return error;
 	m->run.exe = m->exe;
@@ -260,9 +187,14 @@ static int measure(struct measurement *m, struct coverage *ret_coverage)
 	interrupt_close();
 	if (error)
 		return error;
-	rows_fill(ret_coverage, m->shared.state);
-	ret_coverage->processes_lost =
-		atomic_load(&m->shared.state->processes_lost);
+	if (!notify_close(&m->notify)) {
+		fputs("mishap: the notify door's guardian was gone before the "
+		      "end\n",
+		      stderr);
+		return -EIO;
+	}
+	ret_coverage->notify = m->run.notify != NULL;
+	coverage_fill(ret_coverage, m->shared.state);
 	ret_coverage->has_load = m->run.has_load;
 	ret_coverage->load = m->run.load_ending;
 	return 0;
@@ -270,6 +202,7 @@ static int measure(struct measurement *m, struct coverage *ret_coverage)
 
 static void measurement_end(struct measurement *m)
 {
+	notify_close(&m->notify);
 	late_close(&m->late);
 	lease_give_back(&m->lease);
 	shared_file_remove(&m->shared);
@@ -316,12 +249,16 @@ static int options_read(int argc, char **argv, struct measurement *m)
 	int i = 1;
 
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--coverage") != 0 &&
-		    !option_take(argc, argv, &i, "--json", &m->json) &&
-		    !option_take(argc, argv, &i, "--ready", &m->run.ready) &&
-		    !option_take(argc, argv, &i, "--load", &m->run.load) &&
-		    !option_take(argc, argv, &i, "--timeout", &timeout) &&
-		    !option_take(argc, argv, &i, "--count-by", &m->counter))
+		if (strcmp(argv[i], "--notify") == 0)
+			m->wants_notify = true;
+		else if (strcmp(argv[i], "--coverage") != 0 &&
+			 !option_take(argc, argv, &i, "--json", &m->json) &&
+			 !option_take(argc, argv, &i, "--ready",
+				      &m->run.ready) &&
+			 !option_take(argc, argv, &i, "--load", &m->run.load) &&
+			 !option_take(argc, argv, &i, "--timeout", &timeout) &&
+			 !option_take(argc, argv, &i, "--count-by",
+				      &m->counter))
 			return usage_say("doctor --coverage doesn't know '%s'",
 					 argv[i]);
 	if (i + 1 >= argc)
@@ -363,7 +300,7 @@ static int coverage_say(const struct measurement *m, const struct coverage *c)
 
 int coverage_command(int argc, char **argv)
 {
-	struct measurement m = { .shared.owner_fd = -1 };
+	struct measurement m = { .shared.owner_fd = -1, .notify.channel = -1 };
 	const char *tmp = getenv("TMPDIR");
 	struct coverage *c = calloc(1, sizeof(*c));
 	int error, exit_code = EXIT_CODE_INCONCLUSIVE;

@@ -12,6 +12,7 @@ struct image_made {
 	bool ready;
 	uint64_t own[2], around[2]; /* [start, end) of our text */
 	uint64_t made[CALL_NR_MAX]; /* before we were ready */
+	uint64_t cut[CALL_NR_MAX];  /* of them */
 	char *exe;
 };
 
@@ -21,6 +22,7 @@ struct thread {
 	/* A call that the kernel makes again after a signal. */
 	long again_nr;
 	uint64_t again_ip;
+	long in_call; /* counted, and not yet back; -1 */
 };
 
 struct count {
@@ -83,7 +85,7 @@ static struct thread *thread_add(struct count *count, int pid)
 	}
 	count->last = count->threads_count++;
 	count->threads[count->last] =
-		(struct thread){ .pid = pid, .again_nr = -1 };
+		(struct thread){ .pid = pid, .again_nr = -1, .in_call = -1 };
 	return &count->threads[count->last];
 }
 
@@ -140,7 +142,8 @@ int count_child(struct count *count, int child, int parent)
 	*thread = (struct thread){ .pid = child,
 				   .parent = parent,
 				   .program = program,
-				   .again_nr = -1 };
+				   .again_nr = -1,
+				   .in_call = -1 };
 	return 0;
 }
 
@@ -196,7 +199,26 @@ int count_call(struct count *count, const struct count_call *call)
 	    mark_take(program, call) || is_ours(program, call))
 		return 0;
 	(program->ready ? count->to->made : program->made)[call->nr]++;
+	thread->in_call = call->nr;
 	return 0;
+}
+
+void count_returned(struct count *count, int pid)
+{
+	struct thread *thread = thread_find(count, pid);
+
+	if (thread)
+		thread->in_call = -1;
+}
+
+void count_cut(struct count *count, int pid)
+{
+	struct thread *thread = thread_find(count, pid);
+
+	if (thread && thread->program && thread->in_call >= 0)
+		thread->program->cut[thread->in_call]++;
+	if (thread)
+		thread->in_call = -1;
 }
 
 int count_exec(struct count *count, int pid, char *exe)
@@ -211,7 +233,7 @@ int count_exec(struct count *count, int pid, char *exe)
 	next->exe = exe;
 	thread->before = thread->program;
 	thread->program = next;
-	thread->again_nr = -1;
+	thread->again_nr = thread->in_call = -1;
 	return 0;
 }
 
@@ -245,11 +267,11 @@ void count_ended(struct count *count, int pid)
 {
 	struct thread *thread = thread_find(count, pid);
 
+	count_cut(count, pid);
 	if (thread)
 		*thread = count->threads[--count->threads_count];
 }
 
-/* What was made in programs that we never got ready in was missed. */
 static int strangers_add(struct count *count)
 {
 	for (size_t i = 1; i < count->programs_count; i++) {
@@ -258,7 +280,8 @@ static int strangers_add(struct count *count)
 
 		count->to->any |= program->ready;
 		for (size_t nr = 0; nr < CALL_NR_MAX && !program->ready; nr++) {
-			count->to->made[nr] += program->made[nr];
+			count->to->outside[nr] += program->made[nr];
+			count->to->cut[nr] += program->cut[nr];
 			calls += program->made[nr];
 		}
 		if (!calls)

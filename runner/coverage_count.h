@@ -21,8 +21,7 @@ struct count_call {
 /* The first program is the counter's own child, before it is the command.
  * to: borrowed, filled as calls come. */
 struct count *count_open(struct coverage_made *to);
-/* count_close - what was called in programs that we never got ready in was
- * missed.  -EBADMSG: nobody ever became a program.  Frees count. */
+/* count_close - -EBADMSG: nobody ever became a program.  Frees count. */
 int count_close(struct count *count);
 
 /* count_parent - child is (or will be) made by parent, as it is then. */
@@ -32,6 +31,9 @@ int count_child(struct count *count, int child, int parent);
 /* count_knows - has it been told of this thread? */
 bool count_knows(struct count *count, int pid);
 int count_call(struct count *count, const struct count_call *call);
+void count_returned(struct count *count, int pid);
+/* count_cut - it will never return: the process ends. */
+void count_cut(struct count *count, int pid);
 /* count_ended - its number may be another's from now on. */
 void count_ended(struct count *count, int pid);
 /* count_exec - from here on ld.so of a new program runs.  exe: taken. */

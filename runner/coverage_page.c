@@ -4,6 +4,7 @@
 
 #include "core/sites.h"
 #include "runner/coverage.h"
+#include "runner/doors.h"
 
 #define ENOUGH_PPM 950000 /* as a scenario's min_coverage */
 
@@ -47,7 +48,7 @@ static const char *percent_words(uint64_t seen, uint64_t made, char ret[16])
 
 bool coverage_is_enough(const struct coverage *c)
 {
-	return c->counted.any &&
+	return (c->counted.any || c->notify) &&
 	       (double)c->seen * 1e6 >= (double)c->made * ENOUGH_PPM;
 }
 
@@ -68,6 +69,28 @@ static void list_print(FILE *out, const char *head, unsigned *column,
 	*column += (unsigned)fprintf(out, "%s", word);
 }
 
+static void calls_print(FILE *out, const char *head,
+			const uint64_t calls[CALL_NR_MAX])
+{
+	unsigned column = 0;
+
+	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
+		if (calls[nr])
+			list_print(out, head, &column, coverage_call_name(nr),
+				   calls[nr]);
+	if (column)
+		fputc('\n', out);
+}
+
+static const char *door_name(const struct coverage_row *row)
+{
+	static const char *const doors[] = { [DOOR_SITE] = "site",
+					     [DOOR_SYMBOL] = "symbol",
+					     [DOOR_NOTIFIED] = "notify" };
+
+	return doors[row->door];
+}
+
 static void missed_print(FILE *out, const struct coverage *c)
 {
 	unsigned column = 0;
@@ -77,17 +100,18 @@ static void missed_print(FILE *out, const struct coverage *c)
 			list_print(out, "missed: ", &column, c->rows[i].name,
 				   c->rows[i].made - c->rows[i].seen);
 	fprintf(out, "%s\n", column ? "" : "missed: nothing");
-	column = 0;
-	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
-		if (c->counted.made[nr] && site_is_skipped(nr) &&
-		    !coverage_makes_children(nr))
-			list_print(out, "left alone on purpose: ", &column,
-				   coverage_call_name(nr), c->counted.made[nr]);
-	if (column)
-		fputc('\n', out);
+	calls_print(out, "cut off by their process's end: ", c->cut);
+	calls_print(out, "left alone on purpose: ", c->alone);
+	calls_print(out, "no rule can name: ", c->unnamed);
 	for (size_t i = 0; i < c->counted.strangers.count; i++)
-		fprintf(out, "never got into: %s\n",
+		fprintf(out, "%s: %s\n",
+			c->notify ? "the kernel was asked about"
+				  : "never got into",
 			c->counted.strangers.items[i]);
+	if (c->foreign)
+		fprintf(out,
+			"%llu calls of another ABI (i386, x32) passed by\n",
+			(unsigned long long)c->foreign);
 	if (c->processes_lost)
 		fprintf(out,
 			"%llu processes found no place in the books (there is "
@@ -110,15 +134,21 @@ void coverage_print(FILE *out, const struct coverage *c)
 			(unsigned long long)row->made,
 			(unsigned long long)row->seen,
 			percent_words(row->seen, row->made, share),
-			row->seen == 0		   ? "none"
-			: row->door == DOOR_SYMBOL ? "symbol"
-			: row->nameable		   ? "site"
-						   : "site, no rule");
+			row->seen == 0		 ? "none"
+			: row->door != DOOR_SITE ? door_name(row)
+			: row->nameable		 ? "site"
+						 : "site, no rule");
 	}
 	fprintf(out, "%-28s %10llu %10llu %8s\n", "total",
 		(unsigned long long)c->made, (unsigned long long)c->seen,
 		percent_words(c->seen, c->made, share));
 	missed_print(out, c);
+	if (c->refused)
+		fprintf(out,
+			"sites weren't patched: %s; what libc does inside is "
+			"missed\n  " DOORS_ENV
+			"=notify has the kernel ask about all of it\n",
+			doors_refused_words(c->refused));
 	fprintf(out, "the command: %s; counted by %s\n", end ? end : "?",
 		c->counter);
 	if (c->has_load) {
@@ -145,35 +175,46 @@ static json_t *row_json(const struct coverage_row *row)
 {
 	return json_pack("{ss si sI sI ss sb}", "call", row->name, "number",
 			 (int)row->nr, "made", (json_int_t)row->made, "seen",
-			 (json_int_t)row->seen, "door",
-			 row->door == DOOR_SYMBOL ? "symbol" : "site",
+			 (json_int_t)row->seen, "door", door_name(row),
 			 "nameable", row->nameable);
+}
+
+static json_t *calls_json(const uint64_t calls[CALL_NR_MAX])
+{
+	json_t *json = json_object();
+
+	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
+		if (calls[nr])
+			json_object_set_new(
+				json, coverage_call_name(nr),
+				json_integer((json_int_t)calls[nr]));
+	return json;
 }
 
 json_t *coverage_json(const struct coverage *c)
 {
-	json_t *calls = json_array(), *alone = json_object();
-	json_t *strangers = json_array();
+	json_t *calls = json_array(), *none = json_array();
+	json_t *outside = json_array();
 
 	for (size_t i = 0; i < c->count; i++)
 		json_array_append_new(calls, row_json(&c->rows[i]));
-	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++)
-		if (c->counted.made[nr] && site_is_skipped(nr) &&
-		    !coverage_makes_children(nr))
-			json_object_set_new(
-				alone, coverage_call_name(nr),
-				json_integer((json_int_t)c->counted.made[nr]));
 	for (size_t i = 0; i < c->counted.strangers.count; i++)
 		json_array_append_new(
-			strangers,
+			outside,
 			words_json_string(c->counted.strangers.items[i]));
 	return json_pack(
-		"{si ss ss sb ss sI sI sf si si so so so so sI}", "version", 1,
-		"command", "doctor", "mishap", MISHAP_VERSION, "ok",
-		coverage_is_enough(c), "counter", c->counter, "made",
+		"{si ss ss sb ss sI sI sf si si so so so so so so so ss* sI "
+		"sI}",
+		"version", 1, "command", "doctor", "mishap", MISHAP_VERSION,
+		"ok", coverage_is_enough(c), "counter", c->counter, "made",
 		(json_int_t)c->made, "seen", (json_int_t)c->seen, "ratio",
 		percent(c->seen, c->made) / 100, "exit", c->ending.status,
 		"signal", c->ending.signal, "load", load_json(c), "calls",
-		calls, "left_alone", alone, "never_got_into", strangers,
-		"processes_lost", (json_int_t)c->processes_lost);
+		calls, "left_alone", calls_json(c->alone), "cut_off",
+		calls_json(c->cut), "unnamed", calls_json(c->unnamed),
+		"never_got_into", c->notify ? none : outside, "notified",
+		c->notify ? outside : none, "sites_refused",
+		c->refused ? doors_refused_words(c->refused) : NULL, "foreign",
+		(json_int_t)c->foreign, "processes_lost",
+		(json_int_t)c->processes_lost);
 }

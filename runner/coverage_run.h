@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "runner/coverage.h"
+#include "runner/notify.h"
 #include "scenarios/scenario.h"
 
 struct coverage_run {
@@ -21,6 +22,7 @@ struct coverage_run {
 	const char *ready;    /* as of run's --ready; NULL: at once */
 	const char *load;     /* a shell command; the end is its end; or NULL */
 	uint64_t timeout_ns;  /* 0: none */
+	const struct notify *notify; /* the kernel asks, too; or NULL */
 
 	pthread_t attendant;
 	bool attended;
@@ -30,9 +32,21 @@ struct coverage_run {
 	struct ending load_ending;
 };
 
+/* The command's first process, which waits to be told to go. */
+struct coverage_child {
+	pid_t pid;
+	int go; /* -1: it was told */
+};
+
+/* enter: what it does to itself last, async-signal-safe; or NULL. */
+int coverage_child_start(const struct coverage_run *run, int (*enter)(void),
+			 struct coverage_child *ret_child);
+int coverage_child_go(struct coverage_child *child);
+void coverage_child_end(struct coverage_child *child); /* it never went */
+
 /* Both return when the last process of the command has ended, and its first
- * one's end.  -ENOENT strace isn't installed; -EBADMSG, -EPERM: it can't
- * be done here. */
+ * one's end.  -ENOENT strace isn't installed, -ESRCH it couldn't attach: the
+ * command wasn't started; -EBADMSG, -EPERM: it can't be done here. */
 int coverage_by_strace(struct coverage_run *run, struct coverage_made *ret_made,
 		       struct ending *ret_ending);
 int coverage_by_seccomp(struct coverage_run *run,

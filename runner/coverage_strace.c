@@ -3,14 +3,18 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "runner/clock.h"
 #include "runner/coverage_count.h"
 #include "runner/coverage_run.h"
 
-#define NAME_MAX_BYTES 32
-#define TRACED_MAX     65536 /* words of the command */
+#define ATTACH_WITHIN_NS (10 * NS_PER_S)
+#define LOOK_NS		 (2 * NS_PER_MS)
+#define NAME_MAX_BYTES	 32
+#define TRACED_MAX	 65536 /* words of the command */
 
 struct line {
 	int pid;
@@ -105,6 +109,11 @@ static int line_count(struct count *count, const struct line *line)
 		call.args[2] = 0;
 	if (!line->resumed)
 		error = count_call(count, &call);
+	if (line->result && strncmp(line->result, "? ERESTART", 10) != 0 &&
+	    *line->result == '?')
+		count_cut(count, line->pid);
+	else if (line->result)
+		count_returned(count, line->pid);
 	if (line->nr == SYS_rt_sigreturn && line->result)
 		count_sigreturn(count, line->pid,
 				strstr(line->result, "EINTR") != NULL);
@@ -156,6 +165,13 @@ static const char *variable(char *const *envp, const char *key)
 	return NULL;
 }
 
+static int strace_spawn(const struct coverage_run *run, const char **argv,
+			pid_t *ret_pid)
+{
+	return -posix_spawnp(ret_pid, "strace", NULL, NULL,
+			     (char *const *)(uintptr_t)argv, run->outside);
+}
+
 /* strace itself stays without us: -E is for what it starts. */
 static int strace_start(const struct coverage_run *run, pid_t *ret_pid)
 {
@@ -177,23 +193,68 @@ static int strace_start(const struct coverage_run *run, pid_t *ret_pid)
 	}
 	memcpy(argv, head, heads * sizeof(*argv));
 	memcpy(argv + heads, run->argv, words * sizeof(*argv));
-	error = -posix_spawnp(ret_pid, "strace", NULL, NULL,
-			      (char *const *)(uintptr_t)argv, run->outside);
+	error = strace_spawn(run, argv, ret_pid);
 	free(argv);
+	return error;
+}
+
+/* It has attached when the child's idle calls are in the log. */
+static bool has_attached(const struct coverage_run *run, pid_t strace)
+{
+	uint64_t until_ns = clock_now_ns() + ATTACH_WITHIN_NS;
+	struct stat st;
+
+	while (clock_now_ns() < until_ns &&
+	       waitpid(strace, NULL, WNOHANG) == 0) {
+		if (stat(run->log, &st) == 0 && st.st_size > 0)
+			return true;
+		clock_sleep_until(clock_now_ns() + LOOK_NS);
+	}
+	return false;
+}
+
+/* Through the notify door the command is a child of ours: strace would have to
+ * make its own calls through the filter as well. */
+static int strace_attach(const struct coverage_run *run, pid_t *ret_strace,
+			 struct coverage_child *ret_child)
+{
+	const char *argv[] = { "strace", "-f", "-n",	 "-i", "-qq", "-s",
+			       "0",	 "-o", run->log, "-p", NULL,  NULL };
+	char pid[16];
+	int error = coverage_child_start(run, NULL, ret_child);
+
+	if (error)
+		return error;
+	snprintf(pid, sizeof(pid), "%d", (int)ret_child->pid);
+	argv[10] = pid;
+	error = strace_spawn(run, argv, ret_strace);
+	if (!error && !has_attached(run, *ret_strace)) {
+		kill(*ret_strace, SIGKILL);
+		waitpid(*ret_strace, NULL, 0);
+		error = -ESRCH;
+	}
+	if (!error)
+		error = coverage_child_go(ret_child);
+	if (error)
+		coverage_child_end(ret_child);
 	return error;
 }
 
 int coverage_by_strace(struct coverage_run *run, struct coverage_made *ret_made,
 		       struct ending *ret_ending)
 {
+	struct coverage_child child = { .pid = -1 };
 	FILE *log;
 	pid_t pid;
-	int status, error = strace_start(run, &pid);
+	int status, error = run->notify ? strace_attach(run, &pid, &child)
+					: strace_start(run, &pid);
 
 	if (error)
 		return error;
 	atomic_store(&run->tracer, pid);
 	while (!error && waitpid(pid, &status, 0) < 0)
+		error = errno == EINTR ? 0 : -errno;
+	while (!error && run->notify && waitpid(child.pid, &status, 0) < 0)
 		error = errno == EINTR ? 0 : -errno;
 	if (error)
 		return error;

@@ -1,6 +1,11 @@
 /* coverage_trace.c - the count by a seccomp filter that stops every system
  * call for a tracer of our own, which counts it and lets it go: for machines
- * without strace. */
+ * without strace.
+ *
+ * Where the kernel asks the notify door about a call, that filter's answer is
+ * not heard (seccomp(2): a notification comes before a trace): there each call
+ * stops twice, as for strace.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,7 +26,6 @@
 /* Not in <linux/ptrace.h> beside <sys/ptrace.h>; kernel's linux/errno.h. */
 #define ERESTARTSYS    512
 #define ERESTARTNOHAND 514
-#define CANT_EXEC      127
 #define OPTIONS                                                                \
 	(PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |    \
 	 PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL |        \
@@ -31,7 +35,13 @@ struct tracer {
 	struct count *count;
 	pid_t first;
 	int first_status;
+	bool has_filter; /* else calls stop by PTRACE_SYSCALL */
 };
+
+static int request_of(const struct tracer *tracer)
+{
+	return tracer->has_filter ? PTRACE_CONT : PTRACE_SYSCALL;
+}
 
 static int filter_install(void)
 {
@@ -47,41 +57,22 @@ static int filter_install(void)
 		       : 0;
 }
 
-/* In the child: begin when the tracer is there. */
-__attribute__((noreturn)) static void child_run(const struct coverage_run *run,
-						int go)
-{
-	char byte;
-
-	if (read(go, &byte, 1) != 1 || filter_install() < 0)
-		_exit(CANT_EXEC);
-	execve(run->exe, run->argv, run->inside);
-	_exit(CANT_EXEC);
-}
-
 static int child_start(const struct coverage_run *run, pid_t *ret_pid)
 {
-	int go[2], error = 0;
-	pid_t pid;
+	struct coverage_child child;
+	int error = coverage_child_start(
+		run, run->notify ? NULL : filter_install, &child);
 
-	if (pipe2(go, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0)
-		child_run(run, go[0]);
-	if (pid < 0)
+	if (error)
+		return error;
+	if (ptrace(PTRACE_SEIZE, child.pid, NULL, OPTIONS) < 0 ||
+	    (run->notify && ptrace(PTRACE_INTERRUPT, child.pid, NULL, 0) < 0))
 		error = -errno;
-	else if (ptrace(PTRACE_SEIZE, pid, NULL, OPTIONS) < 0)
-		error = -errno;
-	else if (write(go[1], "", 1) != 1)
-		error = -errno;
-	close(go[0]);
-	close(go[1]);
-	if (error && pid > 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	*ret_pid = pid;
+	if (!error)
+		error = coverage_child_go(&child);
+	if (error)
+		coverage_child_end(&child);
+	*ret_pid = child.pid;
 	return error;
 }
 
@@ -103,12 +94,23 @@ static int on_call(struct tracer *tracer, pid_t pid, int *ret_request)
 	return call.nr < CALL_NR_MAX ? count_call(tracer->count, &call) : 0;
 }
 
-static void on_sigreturn(struct tracer *tracer, pid_t pid)
+/* Of a sigreturn, unless every call stops here.  By then the registers are
+ * those of before the signal, and orig_rax is -1. */
+static int on_call_stop(struct tracer *tracer, pid_t pid)
 {
+	struct __ptrace_syscall_info info = { 0 };
 	struct user_regs_struct regs;
+	int request;
 
-	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0)
+	if (!tracer->has_filter &&
+	    ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0 &&
+	    info.op == PTRACE_SYSCALL_INFO_ENTRY)
+		return on_call(tracer, pid, &request);
+	count_returned(tracer->count, pid);
+	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0 &&
+	    (long)regs.orig_rax < 0)
 		count_sigreturn(tracer->count, pid, (long)regs.rax == -EINTR);
+	return 0;
 }
 
 /* A signal is about to be delivered: was it in a call? */
@@ -148,14 +150,14 @@ static int on_child(struct tracer *tracer, pid_t parent)
 		return 0;
 	error = count_child(tracer->count, (int)child, parent);
 	/* Fails with ESRCH where it hasn't stopped yet: on_stop() will. */
-	ptrace(PTRACE_CONT, (pid_t)child, NULL, 0);
+	ptrace(request_of(tracer), (pid_t)child, NULL, 0);
 	return error;
 }
 
 static int on_stop(struct tracer *tracer, pid_t pid, int status)
 {
 	int event = status >> 16, number = WSTOPSIG(status), error = 0;
-	int request = PTRACE_CONT, deliver = 0;
+	int request = request_of(tracer), deliver = 0;
 
 	switch (event) {
 	case PTRACE_EVENT_SECCOMP:
@@ -178,7 +180,7 @@ static int on_stop(struct tracer *tracer, pid_t pid, int status)
 		break;
 	default:
 		if (number == (SIGTRAP | 0x80)) {
-			on_sigreturn(tracer, pid);
+			error = on_call_stop(tracer, pid);
 			break;
 		}
 		on_signal(tracer, pid);
@@ -216,7 +218,8 @@ int coverage_by_seccomp(struct coverage_run *run,
 			struct ending *ret_ending)
 {
 	struct coverage_made made = { 0 };
-	struct tracer tracer = { .count = count_open(&made) };
+	struct tracer tracer = { .count = count_open(&made),
+				 .has_filter = !run->notify };
 	int closing, error = tracer.count ? 0 : -ENOMEM;
 
 	if (error)

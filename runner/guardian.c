@@ -164,6 +164,9 @@ static bool look_at(struct notice *notice)
 	unsigned id = call_from_kernel(notice->nr, notice->args);
 	bool acts = false;
 
+	if (notice->process->owner == OWNER_NOTIFY && id != CALL_NONE &&
+	    state->armed_nr[notice->nr] == NR_COUNTED)
+		atomic_fetch_add(&state->notified_nr[notice->nr], 1);
 	if (notice->process->owner == OWNER_NOTIFY && notice->process->slot &&
 	    id != CALL_NONE && atomic_load(&state->armed_call[id])) {
 		notice->row = &call_kernel_table[notice->nr];

@@ -86,13 +86,53 @@ int notify_enter(const struct notify *notify)
 		       : 0;
 }
 
+/* Whoever waits for all of its children must not wait for this one: it isn't
+ * a child of ours. */
+static int guardian_start_alone(const struct notify_input *input, int channel)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		pid = fork();
+		if (pid == 0)
+			guardian_main(input, channel);
+		if (pid > 0)
+			atomic_store(&input->state->guardian_pid, pid);
+		_exit(pid > 0 ? 0 : EAGAIN);
+	}
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status == 0 ? 0 : -EAGAIN;
+}
+
+static int guardian_start(struct tree *tree, const struct notify_input *input,
+			  int channel, struct tree_process **ret_guardian)
+{
+	pid_t pid;
+
+	tree_begin(tree);
+	pid = fork();
+	if (pid == 0)
+		guardian_main(input, channel);
+	if (pid < 0) {
+		int error = -errno;
+
+		tree_add(tree, 0, TREE_GUARDIAN, ret_guardian);
+		return error;
+	}
+	atomic_store(&input->state->guardian_pid, pid);
+	return tree_add(tree, pid, TREE_GUARDIAN, ret_guardian);
+}
+
 int notify_open(struct tree *tree, const struct notify_input *input,
 		struct notify *ret_notify)
 {
 	struct notify notify = { .channel = -1 };
 	bool wanted[CALL_NR_MAX];
 	int ends[2], error;
-	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		return -errno;
@@ -109,18 +149,9 @@ int notify_open(struct tree *tree, const struct notify_input *input,
 		close(ends[1]);
 		return error;
 	}
-	tree_begin(tree);
-	pid = fork();
-	if (pid == 0)
-		guardian_main(input, ends[1]);
-	error = pid < 0 ? -errno : 0;
+	error = tree ? guardian_start(tree, input, ends[1], &notify.guardian)
+		     : guardian_start_alone(input, ends[1]);
 	close(ends[1]);
-	if (!error) {
-		atomic_store(&input->state->guardian_pid, pid);
-		error = tree_add(tree, pid, TREE_GUARDIAN, &notify.guardian);
-	} else {
-		tree_add(tree, 0, TREE_GUARDIAN, &notify.guardian);
-	}
 	if (error) {
 		close(notify.channel);
 		return error;

@@ -32,7 +32,8 @@ struct notify_input {
  * (malloc'd). */
 bool notify_works(char **ret_why);
 
-/* notify_open - start the guardian.  Thereafter notify_enter() works. */
+/* notify_open - start the guardian.  Thereafter notify_enter() works.
+ * tree NULL: it is no child of ours, and nobody waits for it. */
 int notify_open(struct tree *tree, const struct notify_input *input,
 		struct notify *ret_notify);
 /* notify_enter - in a forked child, just before its exec: from here on it and

@@ -228,6 +228,32 @@ if command -v busybox >/dev/null &&
 	}
 	it "a child that we can't get into counts whole, and is named" \
 		static_child
-	it "a static command is refused" says 'statically linked' \
-		exits 3 "$MISHAP" doctor --coverage -- busybox true
+	all_notified() { # COMMAND… - each named call, and nothing but those
+		exits 0 "$MISHAP" doctor --coverage ${by:+--count-by $by} \
+			--json "$J" -- "$@" >"$T/page" || return
+		cat "$T/page"
+		jq -e '.made > 20 and .made == .seen and
+			([.calls[] | .door == "notify" and .nameable] | all) and
+			.never_got_into == [] and (.notified | length > 0) and
+			(.unnamed.exit_group // 0) > 0' "$J"
+	}
+	for by in strace seccomp; do
+		"$MISHAP" doctor --coverage --count-by $by -- true \
+			>/dev/null 2>&1 || continue
+		it "the kernel asks about each named call of busybox (by $by)" \
+			all_notified busybox ls -l /
+		it "... and of its children" all_notified busybox sh -c \
+			'for i in 1 2 3; do busybox seq $i | busybox wc -l; done'
+	done
+	by=
+	static_too() {
+		exits 0 "$MISHAP" doctor --coverage --notify --json "$J" -- \
+			sh -c 'busybox ls / >/dev/null; ls / >/dev/null; :' &&
+			jq -e '.ratio > 0.96 and .never_got_into == [] and
+				([.calls[].door] | unique) ==
+				["notify", "site", "symbol"] and
+				([.calls[] | select(.door == "notify") |
+					.seen == .made] | all)' "$J"
+	}
+	it "--notify has a static child asked about, once each" static_too
 fi

@@ -257,6 +257,22 @@ if command -v go >/dev/null; then
 	it "a Go program is built" go_build
 	GO=$T/go/notify_go
 	it "Go: every named call is seen" same_counts write open fsync -- "$GO"
+	go_covered() { # COUNTER - no call that a rule can name passes by
+		exits 0 "$MISHAP" doctor --coverage --count-by "$1" \
+			--json c.json -- "$GO" || return
+		jq -e '.made > 500 and .made == .seen and
+			([.calls[].door] | unique) == ["notify"]' c.json
+	}
+	for counter in strace seccomp; do
+		if "$MISHAP" doctor --coverage --count-by $counter -- true \
+			>/dev/null 2>&1; then
+			it "Go: all named calls are covered (by $counter)" \
+				go_covered $counter
+		else
+			skip "Go: all named calls are covered (by $counter)" \
+				"a process may not be traced here"
+		fi
+	done
 	go_fails() { # STATUS RULE
 		run_gives 0 "$2" "exit==$1" -- "$GO" &&
 			jq -e '.rules[0].fired == 1 and .coverage.doors == ["notify"]' r.json

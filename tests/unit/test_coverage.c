@@ -80,7 +80,8 @@ static void a_program_that_never_got_ready_counts_whole(void **state)
 	call(count, 1, SYS_close, TARGETS_IP);
 	assert_int_equal(count_close(count), 0);
 	assert_int_equal(made.made[SYS_close], 2);
-	assert_int_equal(made.made[SYS_read], 1);
+	assert_int_equal(made.made[SYS_read], 0);
+	assert_int_equal(made.outside[SYS_read], 1);
 	assert_int_equal(made.strangers.count, 1);
 	assert_string_equal(made.strangers.items[0], "/bin/static");
 	assert_int_equal(made.strangers_calls, 1);
@@ -161,6 +162,49 @@ static void a_log_of_strace_is_read_to_the_same_count(void **state)
 	assert_int_equal(made.strangers.count, 0);
 }
 
+static const struct coverage_row *row_of(const struct coverage *c, unsigned nr)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (c->rows[i].nr == nr)
+			return &c->rows[i];
+	return NULL;
+}
+
+/* A call that its process's end cut off may never have been made. */
+static void what_the_kernel_did_not_ask_about_is_missed(void **state)
+{
+	struct count *count = begin();
+	struct coverage *c = calloc(1, sizeof(*c));
+	struct state *seen = calloc(1, sizeof(*seen));
+
+	(void)state;
+	assert_non_null(c);
+	assert_non_null(seen);
+	for (int i = 0; i < 5; i++) {
+		call(count, 1, SYS_read, TARGETS_IP);
+		count_returned(count, 1);
+	}
+	call(count, 1, SYS_getuid, TARGETS_IP);
+	count_returned(count, 1);
+	assert_int_equal(count_child(count, 2, 1), 0);
+	call(count, 2, SYS_epoll_wait, TARGETS_IP);
+	count_ended(count, 2);
+	assert_int_equal(count_close(count), 0);
+	seen->notified_nr[SYS_read] = 3;
+	c->counted = made;
+	c->notify = true;
+	coverage_fill(c, seen);
+	assert_int_equal(c->made, 5);
+	assert_int_equal(c->seen, 3);
+	assert_false(coverage_is_enough(c));
+	assert_non_null(row_of(c, SYS_read));
+	assert_int_equal(row_of(c, SYS_read)->door, DOOR_NOTIFIED);
+	assert_int_equal(c->cut[SYS_epoll_wait], 1);
+	assert_int_equal(c->unnamed[SYS_getuid], 1);
+	free(c);
+	free(seen);
+}
+
 static void what_is_no_log_is_refused(void **state)
 {
 	static char text[] = "strace: ptrace(PTRACE_TRACEME): not permitted\n";
@@ -188,6 +232,7 @@ int main(void)
 		TEST(a_call_that_a_signal_interrupts_is_one_call),
 		TEST(a_number_that_is_given_out_again_is_another_process),
 		TEST(a_log_of_strace_is_read_to_the_same_count),
+		TEST(what_the_kernel_did_not_ask_about_is_missed),
 		TEST(what_is_no_log_is_refused),
 		TEST(kernel_numbers_have_the_kernels_names),
 	};
