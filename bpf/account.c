@@ -325,6 +325,8 @@ static enum watch_class class_outside(const struct image *image)
 {
 	if (image->announced != image->received)
 		return WATCH_UNKNOWN;
+	if (!image->announced)
+		return WATCH_SYMBOLS;
 	for (__u32 i = 0; i < image->modules_count; i++)
 		if (!image->modules[i].plan)
 			return WATCH_UNKNOWN;

@@ -4,12 +4,14 @@
 
 #include <bpf/btf.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
-#include <pthread.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 
 #define SITES_BYTES_MAX (32u << 20) /* of counters, on all CPUs */
 #define SITES_LEAST	4096
+#define HEAP_BYTES	(32 << 20) /* what all groups want at a time */
 #define BTF_PATH	"/sys/kernel/btf/vmlinux"
 
 /* A program whose hook this kernel may lack, or know by another name. */
@@ -42,7 +45,7 @@ static const struct hook hooks[] = {
 	{ "on_victim_pid", "mark_victim", NULL, "victims of the OOM killer" },
 };
 
-static _Thread_local char complaint[WATCH_WHY_MAX]; /* libbpf's last */
+static char complaint[WATCH_WHY_MAX]; /* libbpf's last */
 
 static int print_keep(enum libbpf_print_level level, const char *format,
 		      va_list args)
@@ -355,41 +358,24 @@ static bool can_try(struct group *group, const struct btf *kernel)
 	return false;
 }
 
-/* A group that is being opened: each reads and searches all of the kernel's
- * BTF, so they do it side by side. */
-struct opening {
-	struct watcher *w;
-	enum watch_group number;
-	const struct btf *kernel;
-	pthread_t thread;
-	bool runs;
-};
-
-static void *opening_run(void *argument)
+/* For each group libbpf reads all of the kernel's BTF, 5 MB and twice while it
+ * looks, and gives it back: in fresh pages that is most of what attaching
+ * takes. So memory is kept between, in one arena and in huge pages where there
+ * are. */
+static void heap_prepare(void)
 {
-	struct opening *o = argument;
+	const uintptr_t huge = 2 << 20;
+	char *heap;
+	uintptr_t at;
 
-	group_open(o->w, o->number, o->kernel);
-	return NULL;
-}
-
-static void groups_open_rest(struct watcher *w, const struct btf *kernel)
-{
-	struct opening openings[WATCH_GROUPS] = { 0 };
-
-	for (unsigned i = 0; i < WATCH_GROUPS; i++) {
-		struct opening *o = &openings[i];
-
-		*o = (struct opening){ .w = w, .number = i, .kernel = kernel };
-		if (i == WATCH_LIFE || !(w->wanted & 1u << i))
-			continue;
-		o->runs = pthread_create(&o->thread, NULL, opening_run, o) == 0;
-		if (!o->runs)
-			opening_run(o);
-	}
-	for (unsigned i = 0; i < WATCH_GROUPS; i++)
-		if (openings[i].runs)
-			pthread_join(openings[i].thread, NULL);
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, HEAP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	heap = malloc(HEAP_BYTES - huge);
+	at = ((uintptr_t)heap + huge - 1) & ~(huge - 1);
+	if (heap)
+		madvise((void *)at, HEAP_BYTES - 3 * huge, MADV_HUGEPAGE);
+	free(heap);
 }
 
 /* Nothing goes without life, so it says what holds for all. */
@@ -398,6 +384,7 @@ void groups_open(struct watcher *w)
 	struct group *life = &w->groups[WATCH_LIFE];
 	struct btf *kernel;
 
+	heap_prepare();
 	libbpf_set_print(print_keep);
 	kernel = btf__load_vmlinux_btf();
 	if (libbpf_get_error(kernel))
@@ -405,7 +392,9 @@ void groups_open(struct watcher *w)
 	if (can_try(life, kernel))
 		group_open(w, WATCH_LIFE, kernel);
 	if (group_works(w, WATCH_LIFE))
-		groups_open_rest(w, kernel);
+		for (unsigned i = WATCH_LIFE + 1; i < WATCH_GROUPS; i++)
+			if (w->wanted & 1u << i)
+				group_open(w, i, kernel);
 	for (unsigned i = 0; i < WATCH_GROUPS; i++) {
 		struct group *group = &w->groups[i];
 

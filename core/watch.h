@@ -62,7 +62,7 @@
 
 #include <linux/types.h>
 
-#define WATCH_ABI	 1
+#define WATCH_ABI	 2
 #define WATCH_RECORD_MAX 4096
 #define WATCH_LINE_MAX	 512
 #define WATCH_NAME_MAX	 16  /* TASK_COMM_LEN */
@@ -220,13 +220,16 @@ enum watch_class {
 	WATCH_OWN,     /* the library's own */
 	WATCH_SKIPPED, /* numbers that no door stands before, site_is_skipped */
 	WATCH_VFORK,   /* as MARKED, by a child that still shares the memory */
+	WATCH_SYMBOLS, /* in an image that no site is patched in: which of them
+			* passed our symbols can't be told by address, but by
+			* the library's own count */
 	WATCH_UNKNOWN, /* what can't be told: events or plans were lost */
 	WATCH_CLASSES,
 };
-#define WATCH_CLASS_NAMES \
+#define WATCH_CLASS_NAMES                                                      \
 	{                                                                      \
 		"marked", "escaped", "before", "own", "skipped", "vfork",      \
-			"unknown"                                              \
+			"symbols", "unknown"                                   \
 	}
 
 /* One number (32-bit calls, int 0x80, have numbers of their own: abi 32). */

@@ -63,6 +63,8 @@ void engine_books(struct engine *engine)
 
 	collect_close(&engine->collect, evidence);
 	fault_times(evidence);
+	watched_pardon(&evidence->watched, evidence->events,
+		       evidence->events_count);
 	if (evidence->events_count && engine->shared.state)
 		error = symbolize_stacks(engine->shared.state,
 					 evidence->run_dir);

@@ -54,6 +54,8 @@ static void io_call(struct io *io, void *item)
 	NUMBER(io, call, nr);
 	NUMBER(io, call, passed);
 	NUMBER(io, call, marked);
+	NUMBER(io, call, symbols);
+	NUMBER(io, call, asked);
 	NUMBER(io, call, escaped);
 	NUMBER(io, call, unknown);
 	NUMBER(io, call, early);
@@ -118,6 +120,7 @@ void evidence_watched_io(struct io *io, void *item)
 	struct watched *watched = item;
 
 	NUMBER(io, watched, asked);
+	NUMBER(io, watched, notified);
 	STRING(io, watched, unobserved);
 	STRING(io, watched, data);
 	io_fixed(io, "groups", watched->groups, WATCHED_GROUPS,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runner/clock.h"
+#include "runner/probes.h"
 #include "runner/tree_proc.h"
 #include "runner/words.h"
 
@@ -18,30 +19,6 @@
 #define ANSWER_WITHIN_NS (3 * NS_PER_S)
 #define END_WITHIN_NS	 (1 * NS_PER_S)
 #define LOOK_NS		 WATCHED_BUCKET_NS
-
-int watch_program(char **ret_path)
-{
-	static const char *const places[] = {
-		"mishap-watch",		     /* build/mishap */
-		"../mishap-watch",	     /* build/tests/test_x */
-		"../lib/mishap/mishap-watch" /* PREFIX/bin/mishap */
-	};
-	char exe[PATH_MAX], path[PATH_MAX + 64];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	if (n < 0)
-		return -errno;
-	exe[n] = '\0';
-	*strrchr(exe, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		snprintf(path, sizeof(path), "%s/%s", exe, places[i]);
-		if (access(path, X_OK) != 0)
-			continue;
-		*ret_path = realpath(path, NULL);
-		return *ret_path ? 0 : -errno;
-	}
-	return -ENOENT;
-}
 
 /* unobserved - nothing can be seen at all; the first reason stands.  Locked, or
  * before there is a second thread. */
@@ -371,7 +348,7 @@ void watch_open(struct watch *watch, struct tree *tree,
 	watched->asked = true;
 	for (unsigned i = 0; i < WATCHED_GROUPS; i++)
 		watched->groups[i].asked = input->groups >> i & 1;
-	error = watch_program(&program);
+	error = probes_program(&program);
 	if (error) {
 		unobserved(watch, "mishap-watch isn't there; it is built where "
 				  "clang, bpftool and libbpf-dev are");

@@ -59,8 +59,4 @@ void watch_look(struct watch *watch);
  * as of watch_fold_finish(). */
 void watch_close(struct watch *watch, const uint64_t *passed, uint64_t threads);
 
-/* watch_program - mishap-watch beside our own executable, or installed;
- * -ENOENT. Owned by the caller. */
-int watch_program(char **ret_path);
-
 #endif

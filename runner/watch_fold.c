@@ -234,6 +234,7 @@ static void tally_take(struct watch_fold *fold,
 	if (!call)
 		return;
 	call->marked += body.calls[WATCH_MARKED] + body.calls[WATCH_VFORK];
+	call->symbols += body.calls[WATCH_SYMBOLS];
 	call->escaped += body.calls[WATCH_ESCAPED];
 	call->unknown += body.calls[WATCH_UNKNOWN];
 	call->early += body.calls[WATCH_BEFORE] + body.calls[WATCH_OWN];
@@ -466,6 +467,64 @@ static void escape_add(struct watch_fold *fold, struct watched_escape *escape)
 	free(escape->site);
 }
 
+/* Nothing comes past the notify door: whatever a rule names is asked about. */
+static void asked_add(struct watch_fold *fold,
+		      const struct watch_site_body *site)
+{
+	struct watched_call *call =
+		site->abi == 64 ? call_of(fold, (uint16_t)site->nr) : NULL;
+
+	if (!call)
+		return;
+	call->asked += site->calls;
+	call->early -= site->calls < call->early ? site->calls : call->early;
+}
+
+static unsigned id_of(uint16_t nr)
+{
+	return nr < CALL_NR_MAX ? call_kernel_table[nr].id : CALL_NONE;
+}
+
+/* What a symbol is booked as may be another number than libc makes of it: open
+ * is openat.  Then it came there under that one. */
+static void passed_move(struct watched *watched, struct watched_call *from)
+{
+	for (size_t i = 0; i < watched->calls_count; i++) {
+		struct watched_call *to = &watched->calls[i];
+		uint64_t has = from->marked + from->symbols + from->unknown;
+		uint64_t bears = to->marked + to->symbols, n;
+
+		if (from->passed <= has || to == from || !to->symbols ||
+		    to->passed >= bears || id_of(to->nr) == CALL_NONE ||
+		    id_of(to->nr) != id_of(from->nr))
+			continue;
+		n = from->passed - has < bears - to->passed
+			    ? from->passed - has
+			    : bears - to->passed;
+		from->passed -= n;
+		to->passed += n;
+	}
+}
+
+/* Of calls that are seen by their symbols, those that the library let go on
+ * came through us, whichever they were. */
+static void symbols_fold(struct watch_fold *fold, struct watched_call *call)
+{
+	struct watched_escape escape = { .nr = call->nr,
+					 .way = WATCHED_inner,
+					 .bits = 64 };
+	uint64_t ours =
+		call->passed > call->marked ? call->passed - call->marked : 0;
+
+	if (ours > call->symbols)
+		ours = call->symbols;
+	call->marked += ours;
+	escape.count = call->symbols - ours;
+	call->escaped += escape.count;
+	if (escape.count)
+		escape_add(fold, &escape);
+}
+
 static void site_fold(struct watch_fold *fold,
 		      const struct watch_site_body *site)
 {
@@ -477,6 +536,10 @@ static void site_fold(struct watch_fold *fold,
 
 	if (way < 0)
 		return;
+	if (way == WATCHED_alone && fold->watched->notified) {
+		asked_add(fold, site);
+		return;
+	}
 	escape.way = (uint8_t)way;
 	memcpy(escape.comm, site->exe, sizeof(escape.comm));
 	escape.site = watch_site_words(site->path, site->offset, site->address);
@@ -505,9 +568,6 @@ void watch_fold_finish(struct watch_fold *fold, const uint64_t *passed,
 
 	for (size_t i = 0; i < fold->sites_count; i++)
 		site_fold(fold, &fold->sites[i]);
-	if (watched->escapes_count)
-		qsort(watched->escapes, watched->escapes_count,
-		      sizeof(*watched->escapes), by_count_down);
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
 		struct watched_call *call =
 			passed[nr] ? call_of(fold, (uint16_t)nr) : NULL;
@@ -515,6 +575,13 @@ void watch_fold_finish(struct watch_fold *fold, const uint64_t *passed,
 		if (call)
 			call->passed = passed[nr];
 	}
+	for (size_t i = 0; i < watched->calls_count; i++)
+		passed_move(watched, &watched->calls[i]);
+	for (size_t i = 0; i < watched->calls_count; i++)
+		symbols_fold(fold, &watched->calls[i]);
 	watched->in_flight = fold->deaths + threads;
 	watched->execs = fold->execs;
+	if (watched->escapes_count)
+		qsort(watched->escapes, watched->escapes_count,
+		      sizeof(*watched->escapes), by_count_down);
 }

@@ -114,6 +114,7 @@ void engine_watch_close(struct engine *engine)
 	uint64_t passed[CALL_NR_MAX] = { 0 }, threads = 0;
 	struct state *state = engine->shared.state;
 
+	engine->evidence->watched.notified = engine->notify.channel >= 0;
 	if (state && engine_watch_full(engine)) {
 		passed_read(state, passed);
 		threads = collect_threads(&engine->collect);

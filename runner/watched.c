@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/call.h"
 #include "runner/words.h"
 
 #define SECOND_NS 1000000000ull
@@ -207,4 +208,33 @@ uint64_t watched_connects_peak(const struct watched *watched, uint64_t from_ns,
 	}
 	*ret_at_ns = at_ns;
 	return peak;
+}
+
+static void error_pardon(struct watched *watched, unsigned call, int number)
+{
+	for (size_t i = 0; i < watched->errors_count; i++) {
+		struct watched_error *error = &watched->errors[i];
+
+		if (error->error != number || !error->count ||
+		    error->nr >= CALL_NR_MAX ||
+		    call_kernel_table[error->nr].id != call)
+			continue;
+		error->count--;
+		return;
+	}
+}
+
+void watched_pardon(struct watched *watched, const struct event *events,
+		    size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (events[i].flags & EVENT_NOTIFY &&
+		    !(events[i].flags & EVENT_LAPSED) && events[i].error)
+			error_pardon(watched, events[i].call, events[i].error);
+	for (size_t i = 0; i < watched->errors_count; i++)
+		if (watched->errors[i].count)
+			watched->errors[kept++] = watched->errors[i];
+	watched->errors_count = kept;
 }

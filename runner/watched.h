@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/plan.h"
+#include "core/shared.h"
 
 #define WATCHED_COMM_MAX    16
 #define WATCHED_BUCKET_NS   100000000ull /* from look to look, about */
@@ -58,6 +59,10 @@ struct watched_call { /* one kernel number, all processes */
 	uint16_t nr;
 	uint64_t passed;  /* the library: let go on to the kernel */
 	uint64_t marked;  /* the probes: came to the kernel through us */
+	uint64_t symbols; /* by programs that are seen by their symbols: how
+			     many of them passed us, the library says */
+	uint64_t asked;	  /* by programs that the notify door's guardian is
+			     asked about */
 	uint64_t escaped; /* came to the kernel past us */
 	uint64_t unknown; /* can't be told: records or plans were lost */
 	uint64_t early;	  /* before the library was there, or its own */
@@ -67,6 +72,7 @@ enum watched_way {		  /* how a call came past us */
 		   WATCHED_raw,	  /* a system call that no door stands at */
 		   WATCHED_uring, /* io_uring did it */
 		   WATCHED_alone, /* of a process that the library isn't in */
+		   WATCHED_inner, /* where symbols are the door: by none */
 };
 
 struct watched_escape {
@@ -93,6 +99,7 @@ struct watched_acks {		/* on accepted connections */
 
 struct watched {
 	bool asked;
+	bool notified;	  /* the notify door stands before every program */
 	char *unobserved; /* why nothing was seen at all, and what would grant
 			     it; NULL: something was */
 	struct watched_group_seen groups[WATCHED_GROUPS];
@@ -133,6 +140,10 @@ char *watched_sender_words(const struct watched *watched, uint32_t pid,
 			   int signal);
 /* watched_exit_words - "killed by SIGKILL, sent by kill (pid 12)". */
 char *watched_exit_words(const struct watched_exit *exit);
+/* watched_pardon - take what the notify door's guardian answered off the errors
+ * that the kernel gave: to the probes both look alike. */
+void watched_pardon(struct watched *watched, const struct event *events,
+		    size_t count);
 /* books_watch.c: a number's call by name, NULL if no rule can name it; an
  * escape in words; is it the machine that is ill, rather than the target? */
 const char *watched_call_name(uint16_t nr);

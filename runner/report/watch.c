@@ -52,23 +52,32 @@ static int exits_say(const struct evidence *evidence, struct strings *lines)
 static int books_say(const struct watched *watched, struct strings *lines)
 {
 	uint64_t marked = 0, escaped = watched->escapes_more, unknown = 0;
+	_cleanup_words_ char *asked = NULL;
+	uint64_t notified = 0;
 
 	if (!watched->groups[WATCHED_sys].on)
 		return 0;
 	for (size_t i = 0; i < watched->calls_count; i++) {
 		marked += watched->calls[i].marked;
+		notified += watched->calls[i].asked;
 		escaped += watched->calls[i].escaped;
 		unknown += watched->calls[i].unknown;
 	}
 	for (size_t i = 0; i < watched->escapes_count; i++)
 		if (watched->escapes[i].way == WATCHED_uring)
 			escaped += watched->escapes[i].count;
+	asked = watched->notified
+			? words_say(", %llu stood before the notify door",
+				    (unsigned long long)notified)
+			: strdup("");
+	if (!asked)
+		return -ENOMEM;
 	return line(lines, "books",
 		    words_say("%llu calls came to the kernel through us, %llu "
-			      "past us, of %llu it can't be told",
+			      "past us, of %llu it can't be told%s",
 			      (unsigned long long)marked,
 			      (unsigned long long)escaped,
-			      (unsigned long long)unknown));
+			      (unsigned long long)unknown, asked));
 }
 
 static int escapes_say(const struct watched *watched, struct strings *lines)
@@ -200,9 +209,10 @@ static json_t *calls_json(const struct watched *watched)
 
 		json_object_set_new(
 			calls, key ? key : "",
-			json_pack("{sI sI sI sI sI}", "passed",
+			json_pack("{sI sI sI sI sI sI}", "passed",
 				  (json_int_t)call->passed, "marked",
-				  (json_int_t)call->marked, "escaped",
+				  (json_int_t)call->marked, "asked",
+				  (json_int_t)call->asked, "escaped",
 				  (json_int_t)call->escaped, "unknown",
 				  (json_int_t)call->unknown, "early",
 				  (json_int_t)call->early));
@@ -214,12 +224,14 @@ static json_t *escapes_json(const struct watched *watched)
 {
 	static const char *const ways[] = { [WATCHED_raw] = "raw",
 					    [WATCHED_uring] = "io_uring",
-					    [WATCHED_alone] = "not loaded" };
+					    [WATCHED_alone] = "not loaded",
+					    [WATCHED_inner] = "not by symbol" };
 	json_t *escapes = json_array();
 
 	for (size_t i = 0; i < watched->escapes_count; i++) {
 		const struct watched_escape *escape = &watched->escapes[i];
 		bool uring = escape->way == WATCHED_uring;
+		bool nobody = uring || escape->way == WATCHED_inner;
 
 		json_array_append_new(
 			escapes,
@@ -230,8 +242,8 @@ static json_t *escapes_json(const struct watched *watched)
 					      : watched_call_name(escape->nr)),
 				"number", (json_int_t)escape->nr, "way",
 				ways[escape->way], "program",
-				uring ? json_null()
-				      : words_json_string(escape->comm),
+				nobody ? json_null()
+				       : words_json_string(escape->comm),
 				"site", words_json_string(escape->site),
 				"count", (json_int_t)escape->count));
 	}

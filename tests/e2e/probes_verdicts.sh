@@ -189,6 +189,24 @@ few() {
 		-- "$TARGETS/jit_writes" out 99 1
 }
 it "a few below it aren't in the way" few
+by_symbols() { # 100 writes by libc's symbol; what stdio writes goes by none
+	MISHAP_DOORS=symbols run --watch full -f 'write fail=EIO nth=5000' \
+		-- "$TARGETS/escapes" libc 100
+	balanced && json '.watch.calls["write:1"].marked == 100' &&
+		MISHAP_DOORS=symbols run --watch full -f 'write fail=EIO nth=5000' \
+			-- "$TARGETS/escapes" stdio 30
+	balanced && json '[.watch.escapes[] | select(.call == "write")]
+		| length == 1 and .[0].count == 30 and .[0].way == "not by symbol"'
+}
+it "where symbols are the door the books hold, and stdio's writes passed by" \
+	by_symbols
+notified() { # what the guardian fails isn't the kernel's error
+	exits 0 run --watch full -f 'write fail=ENOSPC nth=1' --expect 'exit!=0' \
+		-- busybox echo hello &&
+		json '.watch.escapes == [] and .watch.calls["write:1"].asked == 2 and
+			([.watch.errors[] | select(.call == "write")] == [])'
+}
+with busybox it "nothing escapes the notify door, and its faults are ours" notified
 alone() { # a static child: the library can't live there
 	run --watch full -f 'write fail=EIO nth=5000' -- sh -c 'busybox ls / >/dev/null'
 	json '.watch.escapes | any(.way == "not loaded" and .program == "busybox")'
@@ -201,12 +219,19 @@ full() { # a disk of 64 KiB
 		seen 'ENOSPC, and not by a fault of ours' &&
 		json '.verdict == "INCONCLUSIVE"'
 }
+full_notified() { # through the notify door: ours and the kernel's own
+	exits 3 run --watch full -f 'write fail=ENOSPC nth=1' --expect 'exit==0' \
+		-- busybox sh -c "echo a; busybox dd if=/dev/zero of=$T/small/b" &&
+		json '.watch.errors | any(.error == "ENOSPC" and .count == 1)'
+}
 if mkdir "$T/small" && mount -t tmpfs -o size=64k tmpfs "$T/small" 2>/dev/null; then
 	it "a disk that is really full makes a run INCONCLUSIVE, not FAIL" full
+	with busybox it "and so through the notify door" full_notified
 	umount "$T/small"
 else
 	skip "a disk that is really full makes a run INCONCLUSIVE, not FAIL" \
 		"nothing can be mounted here"
+	skip "and so through the notify door" "nothing can be mounted here"
 fi
 
 # ---- a watcher that dies ------------------------------------------------------------

@@ -267,6 +267,77 @@ static void an_escape_is_told_by_place_and_the_same_place_once(void **state)
 	assert_int_equal(watched->calls[0].escaped, 12);
 }
 
+static void nothing_escapes_the_notify_door(void **state)
+{
+	uint64_t passed[CALL_NR_MAX] = { 0 };
+
+	(void)state;
+	watched->notified = true;
+	site(WATCH_BEFORE, "static", 7);
+	done(1, 100);
+	watch_fold_finish(fold, passed, 0);
+	assert_int_equal(watched->escapes_count, 0);
+	assert_int_equal(watched->calls[0].escaped, 0);
+	assert_int_equal(watched->calls[0].asked, 7);
+}
+
+static void where_symbols_are_the_door_the_rest_escaped(void **state)
+{
+	uint64_t passed[CALL_NR_MAX] = { [1] = 9, [2] = 4, [3] = 8 };
+	struct watch_tally_body body = { .nr = 1, .abi = 64 };
+
+	(void)state;
+	body.calls[WATCH_MARKED] = 2; /* of a program whose sites are patched */
+	body.calls[WATCH_SYMBOLS] = 10;
+	PUT(WATCH_TALLY, 1, 0, 0, body);
+	body.nr = 3;
+	body.calls[WATCH_MARKED] = 0;
+	body.calls[WATCH_SYMBOLS] = 8;
+	PUT(WATCH_TALLY, 1, 0, 0, body);
+	body.nr = 257; /* libc's open() makes openat */
+	PUT(WATCH_TALLY, 1, 0, 0, body);
+	done(1, 100);
+	watch_fold_finish(fold, passed, 0);
+	assert_int_equal(watched->calls[0].marked, 9);
+	assert_int_equal(watched->calls[0].escaped, 3);
+	assert_int_equal(watched->calls[1].marked, 8);
+	assert_int_equal(watched->calls[1].escaped, 0);
+	assert_int_equal(watched->calls[2].marked, 4);
+	assert_int_equal(watched->calls[2].passed, 4);
+	assert_int_equal(watched->calls[3].nr, 2);
+	assert_int_equal(watched->calls[3].passed, 0);
+	assert_int_equal(watched->escapes_count, 2);
+	assert_int_equal(watched->escapes[0].way, WATCHED_inner);
+	assert_int_equal(watched->escapes[0].nr, 257);
+	assert_int_equal(watched->escapes[0].count, 4);
+	assert_int_equal(watched->escapes[1].count, 3);
+}
+
+static void what_the_guardian_answered_is_no_error_of_the_kernel(void **state)
+{
+	struct watch_error_body body = {
+		.nr = 1, .abi = 64, .error = ENOSPC, .calls = 3
+	};
+	struct event events[] = {
+		{ .call = CALL_write, .error = ENOSPC, .flags = EVENT_NOTIFY },
+		{ .call = CALL_write, .error = ENOSPC }, /* the library's */
+		{ .call = CALL_write, .error = EIO, .flags = EVENT_NOTIFY },
+		{ .call = CALL_read, .error = ENOSPC, .flags = EVENT_NOTIFY },
+		{ .call = CALL_write,
+		  .error = ENOSPC,
+		  .flags = EVENT_NOTIFY | EVENT_LAPSED },
+		{ .call = CALL_write, .error = ENOSPC, .flags = EVENT_NOTIFY },
+	};
+
+	(void)state;
+	PUT(WATCH_ERROR, 1, 0, 0, body);
+	done(1, 100);
+	watched_pardon(watched, events, 5);
+	assert_int_equal(watched->errors[0].count, 2);
+	watched_pardon(watched, events, 6);
+	assert_int_equal(watched->errors_count, 0);
+}
+
 static void a_group_that_is_refused_says_why_and_losses_are_kept(void **state)
 {
 	struct watch_group_body group = { .group = WATCH_NET,
@@ -320,6 +391,9 @@ int main(void)
 		FOLD(what_falls_between_two_looks_is_one_bucket),
 		FOLD(an_answer_belongs_to_the_phase_it_was_given_in),
 		FOLD(an_escape_is_told_by_place_and_the_same_place_once),
+		FOLD(nothing_escapes_the_notify_door),
+		FOLD(where_symbols_are_the_door_the_rest_escaped),
+		FOLD(what_the_guardian_answered_is_no_error_of_the_kernel),
 		FOLD(a_group_that_is_refused_says_why_and_losses_are_kept),
 		FOLD(what_is_unknown_or_too_short_is_passed_over),
 	};
