@@ -2,6 +2,7 @@
 #include "core/oplog.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define DATA_MAX ((uint64_t)1 << 40)
@@ -14,6 +15,15 @@ size_t oplog_bytes(const struct oplog_record *record)
 	return (bytes + 7) & ~(size_t)7;
 }
 
+/* The preload library holds this too, and imports nothing of libc for it. */
+static bool ends_at(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		if (!text[i])
+			return false;
+	return !text[bytes];
+}
+
 int oplog_check(const void *log, size_t bytes)
 {
 	const struct oplog_header *header = log;
@@ -21,8 +31,7 @@ int oplog_check(const void *log, size_t bytes)
 	if (bytes < sizeof(*header) || header->magic != OPLOG_MAGIC ||
 	    header->version != OPLOG_VERSION ||
 	    header->root_bytes >= OPLOG_ROOT_MAX ||
-	    memchr(header->root, '\0', OPLOG_ROOT_MAX) !=
-		    header->root + header->root_bytes)
+	    !ends_at(header->root, header->root_bytes))
 		return -EPROTO;
 	return 0;
 }
