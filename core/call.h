@@ -124,6 +124,11 @@ unsigned call_from_kernel(unsigned long nr, const uint64_t args[6]);
 const char *error_name(int error); /* "ENOSPC"; NULL if there is none */
 int error_find(const char *name, size_t n); /* 0 if unknown */
 
+/* What a fault does to the socket itself, before the call's result. */
+enum call_net {
+	CALL_NET_RESETS = 1 << 0, /* an RST for the peer; nothing comes after */
+};
+
 #define CALL_RULES_MAX 8 /* rules that may act on one call (`also`) */
 
 /* One call in flight. */
@@ -151,6 +156,7 @@ struct call {
 	bool skip;	 /* the call is not executed */
 	bool after;	 /* error, kill, exit come after the call was made */
 	bool has_result; /* result counts; error 0 */
+	uint8_t net;	 /* enum call_net: what becomes of the socket */
 	int error;	 /* errno or EAI_ code to report; 0: none */
 	int kill_signal; /* 0: none */
 	int exit_status; /* -1: none */

@@ -11,6 +11,7 @@
 #include "preload/around.h"
 #include "preload/guest.h"
 #include "preload/late.h"
+#include "preload/net.h"
 
 uint64_t *flight_reg(const struct flight *flight, unsigned n)
 {
@@ -222,7 +223,7 @@ static long site_act(struct flight *flight)
 			message_empty(call);
 		sleep_remains(flight);
 		act_after(flight);
-		site_return(regs, site_result(flight, 0));
+		site_return(regs, net_act(flight, site_result(flight, 0)));
 		return SITE_RETURN;
 	}
 	needs_after =

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "preload/guest.h"
+#include "preload/net.h"
 #include "preload/stack.h"
 
 #define WAIT_SLICE_NS 200000
@@ -167,6 +168,8 @@ static bool fault_applies(struct flight *flight, const struct plan_rule *rule)
 	if (rule->adversarial && fault->may_force)
 		return true;
 	if (fault->applies && !fault->applies(&flight->call, &rule->arg))
+		return false;
+	if (!net_applies(flight, rule))
 		return false;
 	return rule->fault != FAULT_short ||
 	       bend_can_cut(flight, rule->arg.v[0]);

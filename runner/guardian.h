@@ -192,4 +192,8 @@ enum short_can notice_can_short(struct notice *notice, uint64_t len_max);
 /* true: it was answered; false: its descriptor isn't ready. */
 bool notice_short(struct notice *notice);
 
+/* guardian_net.c - as net_applies() and net_act() in preload/net.h. */
+bool notice_net_applies(struct notice *notice, const struct plan_rule *rule);
+void notice_net_act(struct notice *notice);
+
 #endif

@@ -215,6 +215,7 @@ static bool call_make(struct notice *notice)
 			message_empty(notice);
 		if (call->error == EINTR)
 			sleep_remains(notice);
+		notice_net_act(notice);
 		notice_respond(notice, call->result, call->error);
 		return true;
 	}

@@ -85,6 +85,8 @@ static bool fault_applies(struct notice *notice, const struct plan_rule *rule,
 		return true;
 	if (fault->applies && !fault->applies(&notice->call, &rule->arg))
 		return false;
+	if (!notice_net_applies(notice, rule))
+		return false;
 	if (rule->fault != FAULT_short || *ret_undone)
 		return true;
 	can = notice_can_short(notice, rule->arg.v[0]);

@@ -42,6 +42,7 @@ static const char *fault_cannot(const struct plan_rule *rule, unsigned call_id)
 	case FAULT_kill:
 	case FAULT_eof:
 	case FAULT_lie:
+	case FAULT_reset:
 		return NULL;
 	case FAULT_short:
 		if (!can_be_short(call_id))

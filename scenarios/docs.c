@@ -331,8 +331,8 @@ void faults_print_docs(FILE *out)
 	fputs("\n## Actions\n", out);
 	for (unsigned i = 0; i < FAULT_COUNT; i++)
 		put_fault(out, fault_table[i]);
-	fputs("\n## Not built yet\n\nThe actions `rate`, `reset`, `drop` and "
-	      "`skew`, and the models `disk.full`, `net.down`, `dns.flaky`, "
+	fputs("\n## Not built yet\n\nThe actions `rate`, `drop` and `skew`, and "
+	      "the models `disk.full`, `net.down`, `dns.flaky`, "
 	      "`alloc.limit` and `power.cut`. `mishap check` names what comes "
 	      "nearest.\n",
 	      out);

@@ -17,8 +17,6 @@ static const struct {
 	const char *name, *instead;
 } absent_actions[] = {
 	{ "rate", "nearest: delay=, on the calls that move the bytes" },
-	{ "reset", "nearest: fail=ECONNRESET on recv,send; it fails the call, "
-		   "but does not shut the socket" },
 	{ "drop", "nearest: hang, or fail=ETIMEDOUT" },
 	{ "skew", "the clock can't be bent yet" },
 };
