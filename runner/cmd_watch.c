@@ -13,6 +13,7 @@
 #include "runner/interrupt.h"
 #include "runner/probes.h"
 #include "runner/watch_page.h"
+#include "runner/watch_table.h"
 #include "runner/words.h"
 
 #define GROUPS_BY_DEFAULT "life,net,sys,latency"
@@ -20,6 +21,7 @@
 #define INTERVAL_MAX_MS	  3600000
 #define LOOK_MS		  100
 #define FINAL_MS	  5000
+#define TABLE_BYTES	  (64 << 10)
 
 struct watching {
 	char *const *argv; /* NULL: pid runs already */
@@ -341,10 +343,11 @@ static int exit_code(const struct watching *w)
 				    : 128 + WTERMSIG(w->status);
 }
 
-static int unobserved(const struct watching *w, const char *why)
+static int unobserved(struct watching *w, const char *why)
 {
 	const struct watch_group_body *life = &w->page.seen.groups[WATCH_LIFE];
 
+	watch_table_end(&w->page);
 	fprintf(stderr, "mishap: unobserved: %s\n",
 		*life->why ? life->why : why);
 	return EXIT_CODE_INCONCLUSIVE;
@@ -427,6 +430,8 @@ int cmd_watch(int argc, char **argv)
 		return code;
 	if (seen_open(&w.page.seen) < 0)
 		return EXIT_CODE_INVALID;
+	if (w.page.is_table) /* in one piece, between what the command says */
+		setvbuf(stdout, NULL, _IOFBF, TABLE_BYTES);
 	interrupt_open();
 	signal(SIGPIPE, SIG_IGN);
 	code = watch_from(&w);

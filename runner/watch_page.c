@@ -4,12 +4,8 @@
 #include <string.h>
 
 #include "runner/probes.h"
+#include "runner/watch_table.h"
 #include "runner/words.h"
-
-#define ROWS_CALLS  14
-#define ROWS_PEERS  5
-#define ROWS_ERRORS 4
-#define ROWS_SITES  4
 
 /* ---- events -------------------------------------------------------------- */
 
@@ -112,39 +108,6 @@ static void event_print(const struct watch_page *page,
 	line_print(page, json);
 }
 
-/* The table's: what ended badly, and what isn't seen every day. */
-static void news_add(struct watch_page *page, const struct watch_record *record,
-		     const char *name)
-{
-	const struct watch_exit_body *end = (const void *)(record + 1);
-	const struct watch_signal_body *sent = (const void *)(record + 1);
-	char text[80], number[WORDS_SHORT_MAX];
-
-	if (record->type == WATCH_FORK || record->type == WATCH_EXEC)
-		return;
-	if (record->type == WATCH_EXIT && !end->signal && !end->status)
-		return;
-	if (record->type == WATCH_EXIT && end->signal)
-		snprintf(text, sizeof(text), "%u %.16s killed by %s",
-			 record->tgid, end->name,
-			 words_signal((int)end->signal, number));
-	else if (record->type == WATCH_EXIT)
-		snprintf(text, sizeof(text), "%u %.16s exit status %d",
-			 record->tgid, end->name, end->status);
-	else if (record->type == WATCH_SIGNAL)
-		snprintf(text, sizeof(text), "%u got %s from %u %.16s",
-			 record->tgid, words_signal((int)sent->signal, number),
-			 sent->sender, sent->sender_name);
-	else
-		snprintf(text, sizeof(text), "%u %s", record->tgid, name);
-	if (page->news_count == WATCH_PAGE_NEWS)
-		memmove(page->news[0], page->news[1],
-			sizeof(page->news) - sizeof(page->news[0]));
-	else
-		page->news_count++;
-	memcpy(page->news[page->news_count - 1], text, sizeof(text));
-}
-
 void watch_page_record(struct watch_page *page,
 		       const struct watch_record *record)
 {
@@ -152,7 +115,7 @@ void watch_page_record(struct watch_page *page,
 
 	seen_take(&page->seen, record);
 	if (name && page->is_table)
-		news_add(page, record, name);
+		watch_table_news(page, record, name);
 	else if (name)
 		event_print(page, record, name);
 }
@@ -300,170 +263,6 @@ static void sample_json(const struct watch_page *page, bool is_last)
 	line_print(page, json);
 }
 
-/* ---- the table --------------------------------------------------------------
- */
-
-struct screen {
-	FILE *out;
-	unsigned row; /* lines drawn */
-};
-
-static void line_end(struct screen *screen)
-{
-	fputs("\033[K\n", screen->out); /* clear the rest of an old line */
-	screen->row++;
-}
-
-static void calls_print(const struct watch_page *page, struct screen *screen,
-			bool is_last)
-{
-	const struct seen_lists *now = page->seen.now;
-	uint64_t micros = seen_seconds_ppm(&page->seen);
-	char name[32], p50[WORDS_SHORT_MAX], p99[WORDS_SHORT_MAX],
-		max[WORDS_SHORT_MAX];
-
-	fprintf(screen->out, "%-22s %10s %12s %9s %7s %7s %7s", "call",
-		is_last ? "" : "calls/s", "total", "failed", "p50", "p99",
-		"max");
-	line_end(screen);
-	for (size_t i = 0; i < now->calls_count && i < ROWS_CALLS; i++) {
-		const struct seen_call *call = &now->calls[i];
-		struct seen_call before = seen_before(&page->seen, call);
-		struct seen_call none = { 0 };
-		const struct seen_call *from = is_last ? &none : &before;
-		uint64_t rate = (call->calls - before.calls) * 1000000 / micros;
-
-		fprintf(screen->out, "%-22s ",
-			seen_call_name(call->nr, call->abi, name));
-		if (is_last)
-			fprintf(screen->out, "%10s ", "");
-		else
-			fprintf(screen->out, "%10llu ",
-				(unsigned long long)rate);
-		fprintf(screen->out, "%12llu %9llu",
-			(unsigned long long)call->calls,
-			(unsigned long long)call->failed);
-		if (call->timed > from->timed)
-			fprintf(screen->out, " %7s %7s %7s",
-				words_duration(seen_percentile(call, from, 50),
-					       p50),
-				words_duration(seen_percentile(call, from, 99),
-					       p99),
-				words_duration(call->max_ns, max));
-		line_end(screen);
-	}
-}
-
-static void errors_print(const struct watch_page *page, struct screen *screen)
-{
-	const struct seen_lists *now = page->seen.now;
-	char name[32];
-
-	for (size_t i = 0; i < now->errors_count && i < ROWS_ERRORS; i++) {
-		const struct watch_error_body *error = &now->errors[i];
-		const char *word = error_name((int)error->error);
-
-		fprintf(screen->out, "error  %s %s %llu",
-			seen_call_name(error->nr, error->abi, name),
-			word ? word : "?", (unsigned long long)error->calls);
-		line_end(screen);
-	}
-}
-
-static void peers_print(const struct watch_page *page, struct screen *screen)
-{
-	const struct seen_lists *now = page->seen.now;
-	char name[64];
-
-	for (size_t i = 0; i < now->peers_count && i < ROWS_PEERS; i++) {
-		const struct watch_peer_body *peer = &now->peers[i];
-
-		if (peer->listens)
-			fprintf(screen->out, "from   %s to :%u",
-				seen_peer_name(peer, name), peer->port);
-		else
-			fprintf(screen->out, "to     %s",
-				seen_peer_name(peer, name));
-		fprintf(screen->out,
-			": %llu attempts, %llu open, %llu failed, %llu "
-			"retransmits, %llu resets",
-			(unsigned long long)peer->connects,
-			(unsigned long long)(peer->established - peer->closed),
-			(unsigned long long)peer->failed,
-			(unsigned long long)peer->retransmits,
-			(unsigned long long)(peer->resets_sent +
-					     peer->resets_received));
-		line_end(screen);
-	}
-}
-
-static void escapes_print(const struct watch_page *page, struct screen *screen)
-{
-	const struct seen_lists *now = page->seen.now;
-	unsigned told = 0;
-	char name[32];
-
-	for (size_t i = 0; i < now->uring_count; i++) {
-		fprintf(screen->out, "io_uring %.16s %llu", now->uring[i].name,
-			(unsigned long long)now->uring[i].submitted);
-		line_end(screen);
-	}
-	for (size_t i = 0; i < now->sites_count && told < ROWS_SITES; i++) {
-		const struct watch_site_body *site = &now->sites[i];
-
-		if (site->class != WATCH_ESCAPED)
-			continue;
-		told++;
-		fprintf(screen->out, "escaped %s %llu  %.16s %.60s+0x%llx",
-			seen_call_name(site->nr, site->abi, name),
-			(unsigned long long)site->calls, site->exe, site->path,
-			(unsigned long long)site->offset);
-		line_end(screen);
-	}
-}
-
-static void head_print(const struct watch_page *page, struct screen *screen)
-{
-	const struct seen *seen = &page->seen;
-
-	fprintf(screen->out, "mishap watch  %.40s%s",
-		page->argv ? page->argv[0] : "pid ", "");
-	if (!page->argv)
-		fprintf(screen->out, "%d", (int)page->pid);
-	fprintf(screen->out, "  %llu processes, %llu ended (%llu by signals)",
-		(unsigned long long)seen->live, (unsigned long long)seen->exits,
-		(unsigned long long)seen->crashes);
-	line_end(screen);
-}
-
-static void table_print(struct watch_page *page, bool is_last)
-{
-	struct screen screen = { .out = page->out };
-	const struct seen_lists *now = page->seen.now;
-
-	if (page->lines)
-		fprintf(screen.out, "\033[%uA", page->lines);
-	head_print(page, &screen);
-	calls_print(page, &screen, is_last);
-	errors_print(page, &screen);
-	peers_print(page, &screen);
-	escapes_print(page, &screen);
-	for (unsigned i = 0; i < page->news_count; i++) {
-		fprintf(screen.out, "event  %s", page->news[i]);
-		line_end(&screen);
-	}
-	for (unsigned i = 0; i < WATCH_GROUPS; i++) {
-		if (!now->lost[i].events && !now->lost[i].counters)
-			continue;
-		fputs("some was lost: these are lower bounds", screen.out);
-		line_end(&screen);
-		break;
-	}
-	fputs("\033[J", screen.out);
-	page->lines = screen.row;
-	fflush(screen.out);
-}
-
 /* ---- both
  * -------------------------------------------------------------------- */
 
@@ -475,8 +274,10 @@ void watch_page_begin(struct watch_page *page, char *const *argv, pid_t pid)
 
 void watch_page_sample(struct watch_page *page, bool is_last)
 {
-	if (page->is_table)
-		table_print(page, is_last);
-	else
+	if (!page->is_table)
 		sample_json(page, is_last);
+	else if (is_last)
+		watch_table_print(page);
+	else
+		watch_table_draw(page);
 }

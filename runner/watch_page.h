@@ -12,10 +12,11 @@
 
 struct watch_page {
 	bool is_table;
-	FILE *out; /* borrowed */
+	FILE *out;	   /* borrowed */
 	char *const *argv; /* borrowed; NULL: pid */
 	pid_t pid;
-	unsigned lines; /* drawn last */
+	/* The terminal that the table is drawn on; rows 0: it isn't. */
+	unsigned rows, columns, first_row;
 	char news[WATCH_PAGE_NEWS][80];
 	unsigned news_count;
 	struct seen seen;
