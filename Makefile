@@ -32,7 +32,7 @@ other_aarch64 := $(wildcard preload/*_amd64.[cS] preload/stack*.c)
 GUEST         += $(GUEST_$(MACHINE))
 preload_src   := $(filter-out $(other_$(MACHINE)),$(wildcard preload/*.c preload/*.S))
 scenarios_src := $(wildcard scenarios/*.c)
-runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c))
+runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c runner/ledger/*.c))
 unit_src      := $(wildcard tests/unit/*.c)
 target_src    := $(wildcard tests/targets/*.c)
 
@@ -203,7 +203,7 @@ $(BUILD)/sites/guest_run: tests/unit/guest_run.c tests/e2e/sites/no_planner.c $(
 $(BUILD)/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -O1 -g -fexceptions -D_GNU_SOURCE -pthread $(LINK) $< -o $@ -ldl
+	$(Q)$(CC) -O1 -g -fexceptions -I. -D_GNU_SOURCE -pthread $(LINK) $< -o $@ -ldl
 
 units: $(units)
 targets: $(targets) $(addprefix $(BUILD)/stack/,compare.so storm plugin_a.so plugin_b.so)
@@ -299,6 +299,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(if $(bpf_missing),,install -m 755 $(BUILD)/mishap-watch "$(DESTDIR)$(PREFIX)/bin/")
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
 	install -m 644 scenarios/library/*.yaml "$(DESTDIR)$(PREFIX)/share/mishap/scenarios/"
+	install -d "$(DESTDIR)$(PREFIX)/include"
+	install -m 644 include/mishap.h "$(DESTDIR)$(PREFIX)/include/"
 	install -m 644 tools/valgrind.supp "$(DESTDIR)$(PREFIX)/share/mishap/"
 	install -m 644 completions/mishap.bash \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mishap"

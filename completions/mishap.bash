@@ -40,6 +40,10 @@ _mishap() {
 		mapfile -t COMPREPLY < <(compgen -W "always never auto" -- "$cur")
 		return
 		;;
+	--history)
+		mapfile -t COMPREPLY < <(compgen -W "edn json porcupine" -- "$cur")
+		return
+		;;
 	--limit)
 		compopt -o nospace
 		mapfile -t COMPREPLY < <(compgen -W "time= faults= rss=" -- "$cur")
@@ -69,7 +73,7 @@ _mishap() {
 		;;
 	replay | report)
 		case $cur in
-		-*) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
+		-*) mapfile -t COMPREPLY < <(compgen -W "$common --history" -- "$cur") ;;
 		*) mapfile -t COMPREPLY < <(compgen -W \
 			"last $(ls "$run_dir" 2>/dev/null)" -- "$cur") ;;
 		esac

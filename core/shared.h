@@ -33,6 +33,7 @@
 #define SHARED_HEARTBEAT_NS 100000000ull /* the runner beats so often */
 #define SHARED_LAPSE_NS 2000000000ull /* older: the lease has lapsed */
 #define SHARED_EXE_MAX 64
+#define SHARED_LEDGER_MAX 192
 
 struct shared_header {
 	uint64_t magic;
@@ -240,6 +241,10 @@ struct state {
 	_Atomic uint32_t attend_on; /* enum attend_mode */
 	_Atomic uint32_t attend_asked; /* goes up with each; a futex */
 	struct shared_attend attend[SHARED_ATTEND_MAX];
+
+	/* The ledger: where stat("/.mishap/...") is told; "": nowhere. */
+	char ledger[SHARED_LEDGER_MAX];
+	_Atomic uint64_t ledger_lost; /* lines that couldn't be */
 
 	/* The notify door, runner/guardian.c. */
 	_Atomic int32_t guardian_pid; /* 0: this run has none */

@@ -116,6 +116,14 @@ HIDDEN void flight_fill(struct flight *flight);
 HIDDEN uint64_t *flight_reg(const struct flight *flight, unsigned n);
 HIDDEN void flight_ask_nonblocking(struct flight *flight);
 
+/* ledger.c - a stat(2) that is a line of the ledger: it was told.  Asked only
+ * where guest_ledger_is_kept(). */
+HIDDEN bool ledger_told(const struct flight *flight);
+static inline bool guest_ledger_is_kept(void)
+{
+	return guest_process && guest_state->ledger[0];
+}
+
 /* attend.c - a process met its first fault; returns within 50 ms. */
 HIDDEN void attend_ask(void);
 

@@ -287,6 +287,12 @@ long site_hook(struct site_regs *regs)
 	flight.call.id = (uint16_t)id;
 	flight.filled = false;
 	flight.weighs = 0;
+	if (UNLIKELY(id == CALL_stat) && guest_ledger_is_kept() &&
+	    ledger_told(&flight)) {
+		keep_count(regs, 1);
+		site_return(regs, -ENOENT);
+		return SITE_RETURN;
+	}
 	if (guest_process && guest_state->armed_call[id]) {
 		count_call(&guest_process->calls[id]);
 		acts = rules_judge(&flight);

@@ -49,6 +49,8 @@ static bool is_for_the_hook(const struct call_kernel *row)
 	case CALL_mmap: /* of code: late.c */
 		return true;
 	}
+	if (row->id == CALL_stat && guest_ledger_is_kept())
+		return true;
 	return row->other_arg || (row->id == CALL_dup && row->view.fd2);
 }
 

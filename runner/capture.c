@@ -11,11 +11,12 @@
 #include "runner/clock.h"
 #include "runner/tree_proc.h"
 
+#define PACKETS_AT_ONCE 64
 #define CHUNK_BYTES	65536
 #define PIPE_BYTES	(1 << 20)
 #define CLOSE_WITHIN_NS NS_PER_S
 
-static void text_append(struct text *text, const char *bytes, size_t n)
+void capture_text_append(struct text *text, const char *bytes, size_t n)
 {
 	size_t room = 0;
 	char *grown;
@@ -70,6 +71,10 @@ static bool stream_read(struct capture *capture, struct capture_stream *stream,
 	}
 	if (n < 0)
 		return false;
+	if (stream->source && capture->ledger)
+		capture_ledger_take(capture, stream, buf, (size_t)n);
+	if (stream->held_fd)
+		return true;
 	keep = capture->bytes_max - stream->kept;
 	if (keep > (size_t)n)
 		keep = (size_t)n;
@@ -77,11 +82,23 @@ static bool stream_read(struct capture *capture, struct capture_stream *stream,
 	stream->dropped += (size_t)n - keep;
 	file_append(stream, buf, keep);
 	if (stream->text) {
-		text_append(stream->text, buf, keep);
+		capture_text_append(stream->text, buf, keep);
 		if (keep < (size_t)n)
 			stream->text->truncated = true;
 	}
 	return true;
+}
+
+/* What comes packet by packet is read several at a time. */
+static bool stream_drain(struct capture *capture, struct capture_stream *stream,
+			 char *buf)
+{
+	int most = stream->source ? PACKETS_AT_ONCE : 1;
+	bool more = true;
+
+	while (more && most-- && stream->fd >= 0)
+		more = stream_read(capture, stream, buf);
+	return more;
 }
 
 static bool all_ended(const struct capture *capture)
@@ -127,8 +144,8 @@ static void *capture_main(void *arg)
 		pthread_mutex_lock(&capture->lock);
 		for (size_t i = 0; i < capture->count; i++)
 			if (capture->streams[i].fd >= 0)
-				more |= stream_read(capture,
-						    &capture->streams[i], buf);
+				more |= stream_drain(capture,
+						     &capture->streams[i], buf);
 		if (capture->closing && until_ns == UINT64_MAX)
 			until_ns = clock_now_ns() + CLOSE_WITHIN_NS;
 		if (capture->closing && !more &&
@@ -170,7 +187,7 @@ static void wake(struct capture *capture)
 		return; /* it is awake anyway every 100 ms */
 }
 
-static int stream_open(const char *path, struct text *text,
+static int stream_open(const char *path, struct text *text, int flags,
 		       struct capture_stream *stream, int *ret_write_fd)
 {
 	int fds[2];
@@ -181,7 +198,7 @@ static int stream_open(const char *path, struct text *text,
 		if (!text->path || !text->bytes)
 			return -ENOMEM;
 	}
-	if (pipe2(fds, O_CLOEXEC) != 0)
+	if (pipe2(fds, O_CLOEXEC | flags) != 0)
 		return -errno;
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES); /* if we may; else 64 KiB */
@@ -189,21 +206,26 @@ static int stream_open(const char *path, struct text *text,
 	stream->text = text;
 	stream->kept = text ? text->count : 0;
 	stream->file_fd =
-		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+		path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+			    0644)
+		     : -1;
 	stream->file_failed = stream->file_fd < 0;
 	*ret_write_fd = fds[1];
 	return 0;
 }
 
-int capture_add(struct capture *capture, const char *path, struct text *text,
-		int *ret_write_fd)
+static int add(struct capture *capture, const char *path, struct text *text,
+	       bool ledger, int *ret_write_fd)
 {
 	int error = -E2BIG;
 
 	pthread_mutex_lock(&capture->lock);
 	if (capture->count < CAPTURE_STREAMS_MAX) {
-		error = stream_open(path, text,
-				    &capture->streams[capture->count],
+		struct capture_stream *stream =
+			&capture->streams[capture->count];
+
+		stream->source = ledger ? (unsigned)capture->count + 1 : 0;
+		error = stream_open(path, text, ledger ? O_DIRECT : 0, stream,
 				    ret_write_fd);
 		capture->count += !error;
 	}
@@ -212,12 +234,27 @@ int capture_add(struct capture *capture, const char *path, struct text *text,
 	return error;
 }
 
+int capture_add(struct capture *capture, const char *path, struct text *text,
+		int *ret_write_fd)
+{
+	return add(capture, path, text, false, ret_write_fd);
+}
+
+int capture_add_ledger(struct capture *capture, const char *path,
+		       struct text *text, int *ret_write_fd)
+{
+	return add(capture, path, text, true, ret_write_fd);
+}
+
 void capture_close(struct capture *capture)
 {
 	if (!capture->open)
 		return;
 	pthread_mutex_lock(&capture->lock);
 	capture->closing = true;
+	for (size_t i = 0; i < capture->count; i++)
+		if (capture->streams[i].held_fd)
+			close(capture->streams[i].held_fd);
 	pthread_mutex_unlock(&capture->lock);
 	wake(capture);
 	pthread_join(capture->thread, NULL);

@@ -21,6 +21,8 @@ static int print_help(void)
 	     "  mishap report last --json - | jq .   for a program\n"
 	     "  mishap report last --junit out.xml   for a CI system\n"
 	     "  mishap report last --events -        every decision\n"
+	     "  mishap report last --history edn >h.edn; elle-cli -m set "
+	     "h.edn\n"
 	     "\n"
 	     "options:");
 	options_print(FOR_REPORT, stdout);
@@ -44,7 +46,15 @@ int cmd_report(int argc, char **argv)
 	code = session_find(options, parsed.operand, &dir);
 	if (!code)
 		code = session_load(dir, &session);
-	if (!code) {
+	if (!code && options->history) {
+		int error = report_history(session.evidence, options->history,
+					   stdout);
+
+		if (error == -EINVAL || error == -ENOENT)
+			code = EXIT_CODE_USAGE;
+		else if (error || fflush(stdout) != 0)
+			code = EXIT_CODE_INVALID;
+	} else if (!code) {
 		bool unwritten;
 
 		session_print(options, &session);

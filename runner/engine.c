@@ -90,7 +90,6 @@ static int plan_make(struct engine *engine, const struct replay_input *replay)
 
 static int shared_make(struct engine *engine)
 {
-	const struct strings *env = &engine->scenario->target.env;
 	char *lent = NULL;
 	uint32_t doors;
 	int error;
@@ -130,11 +129,7 @@ static int shared_make(struct engine *engine)
 	if (error)
 		return engine_fail(error, "the plan isn't whole: %s",
 				   strerror(-error));
-	engine->env_target = engine->bare
-				     ? launch_environment(env, NULL, NULL)
-				     : launch_environment(env, engine->library,
-							  engine->shared.path);
-	return engine->env_target ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* What commands name by its whole path must be seen inside. */
@@ -201,10 +196,36 @@ static int sandbox_make(struct engine *engine)
 	return 0;
 }
 
+/* Of the target: who keeps a ledger is told where. */
+static int environment_make(struct engine *engine)
+{
+	const struct strings *env = &engine->scenario->target.env;
+	char ledger[] = "MISHAP_LEDGER_FD=9", **items;
+	struct strings set = { 0 };
+
+	_Static_assert(LAUNCH_LEDGER_FD == 9, "as written above");
+	items = calloc(env->count + 2, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	set.items = items;
+	for (size_t i = 0; i < env->count; i++)
+		items[set.count++] = env->items[i];
+	if (engine_ledger_is_expected(engine->scenario))
+		items[set.count++] = ledger;
+	engine->env_target = engine->bare
+				     ? launch_environment(&set, NULL, NULL)
+				     : launch_environment(&set, engine->library,
+							  engine->shared.path);
+	free(items);
+	return engine->env_target ? 0 : -ENOMEM;
+}
+
 static int machinery_open(struct engine *engine)
 {
-	int error;
+	int error = environment_make(engine);
 
+	if (error)
+		return error;
 	error = coroner_open(&engine->shared, engine->evidence->run_dir,
 			     &engine->coroner);
 	if (error)
@@ -297,6 +318,8 @@ static int set_up(struct engine *engine, const struct replay_input *replay)
 		error = shared_make(engine);
 	if (!error)
 		error = machinery_open(engine);
+	if (!error)
+		error = engine_ledger_open(engine);
 	if (!error)
 		error = sandbox_make(engine);
 	if (!error)
@@ -429,6 +452,7 @@ static void wind_down(struct engine *engine)
 		steady_close(&engine->steady, &evidence->samples,
 			     &evidence->samples_count);
 	silence_look(engine);
+	engine_ledger_read(engine);
 	engine->tree.before_kill = hang_seen;
 	engine->tree.before_kill_arg = engine;
 	tree_stop(&engine->tree, TREE_TARGET, engine->target,
@@ -440,6 +464,7 @@ static void wind_down(struct engine *engine)
 	engine_door_close(engine);
 	engine_books(engine);
 	engine_endings(engine);
+	engine_ledger_end(engine);
 }
 
 static void services_stop(struct engine *engine)
@@ -473,6 +498,7 @@ static void take_down(struct engine *engine)
 	capture_close(&engine->capture);
 	interrupt_close();
 	lease_give_back(&engine->lease);
+	shared_file_unmap(&engine->ledger.shared);
 	shared_file_remove(&engine->shared);
 	launch_environment_free(engine->env_plain);
 	launch_environment_free(engine->env_target);

@@ -4,6 +4,7 @@
  *   engine_start.c  programs: prepare, services, target, readiness
  *   engine_end.c    from what was seen to evidence
  *   phases.c        arm, wait, disarm; workloads
+ *   engine_ledger.c what is written down, and read after recovery
  *   engine_notify.c which door the target gets
  *   limits.c        what ends a run early
  */
@@ -32,6 +33,13 @@ struct engine_workload {
 	bool timed_out;
 };
 
+struct engine_ledger {
+	bool expected; /* an expectation is about it */
+	bool by_path;  /* stat("/.mishap/...") is heard */
+	int fd;	       /* MISHAP_LEDGER_FD of workloads and target; -1: none */
+	struct shared_file shared; /* of workloads; state NULL: none */
+};
+
 struct engine {
 	const struct scenario *scenario; /* borrowed */
 	const struct options *options;	 /* borrowed */
@@ -48,6 +56,7 @@ struct engine {
 	struct lease lease;
 	struct tree tree;
 	struct capture capture;
+	struct engine_ledger ledger;
 	struct collect collect;
 	struct coroner *coroner; /* NULL: there will be no stacks */
 	struct late late;
@@ -88,6 +97,18 @@ bool engine_tick(struct engine *engine, uint64_t until_ns);
 struct probe_context engine_probe_context(struct engine *engine);
 /* engine_program_cwd - absolute, malloc'd. */
 char *engine_program_cwd(const struct program *program);
+
+/* engine_recover - faults are over: start the target again if it is down, and
+ * wait until it is ready.  false: it isn't; evidence->no_recovery says why. */
+bool engine_recover(struct engine *engine);
+
+/* engine_ledger.c */
+bool engine_ledger_is_expected(const struct scenario *scenario);
+int engine_ledger_open(struct engine *engine);
+void engine_ledger_end(struct engine *engine);
+/* engine_ledger_arm - calls that may say a line of it. */
+void engine_ledger_arm(const struct engine *engine, uint8_t *armed_nr);
+void engine_ledger_read(struct engine *engine);
 
 /* watch_run.c - the probes of a run; never a reason for it to fail. */
 void engine_watch_open(struct engine *engine);

@@ -11,6 +11,7 @@
 #include "runner/clock.h"
 #include "runner/engine.h"
 #include "runner/interrupt.h"
+#include "runner/words.h"
 
 #define PREPARE_WITHIN_NS (60 * NS_PER_S)
 #define PROBE_EVERY_NS	  (20 * NS_PER_MS)
@@ -293,14 +294,19 @@ int engine_target_start(struct engine *engine)
 	char path[PATH_MAX];
 	int error;
 
+	if (engine->ledger.expected)
+		launch.ledger_fd = engine->ledger.fd;
 	tree_orphans(&engine->tree, TREE_TARGET);
 	launch.in = stdin_open(engine);
 	if (launch.in < -1)
 		return engine_fail(launch.in, "%s: %s", target->stdin_path,
 				   strerror(-launch.in));
 	snprintf(path, sizeof(path), "%s/stdout", evidence->run_dir);
-	error = capture_add(&engine->capture, path, &evidence->out,
-			    &launch.out);
+	error = engine->ledger.expected
+			? capture_add_ledger(&engine->capture, path,
+					     &evidence->out, &launch.out)
+			: capture_add(&engine->capture, path, &evidence->out,
+				      &launch.out);
 	snprintf(path, sizeof(path), "%s/stderr", evidence->run_dir);
 	if (!error)
 		error = capture_add(&engine->capture, path, &evidence->err,
@@ -339,6 +345,26 @@ void engine_await_ready(struct engine *engine)
 	evidence->ready_ns = evidence->ready ? clock_now_ns() : 0;
 	if (!evidence->ready)
 		evidence->ready_why = strdup(why);
+}
+
+bool engine_recover(struct engine *engine)
+{
+	const struct program *target = &engine->scenario->target;
+	struct probe_context context = engine_probe_context(engine);
+	char why[PROBE_WHY_MAX] = "";
+	bool up = true;
+
+	if (tree_ended(&engine->tree, engine->target) &&
+	    !restart_is_due(engine)) {
+		tree_drop(&engine->tree, engine->target);
+		up = engine_target_start(engine) == 0;
+	}
+	up = up && await_probe(engine, &target->ready, &engine->target,
+			       TREE_TARGET, &context, why);
+	if (!up && !engine->evidence->aborted)
+		engine->evidence->no_recovery = words_say(
+			"after the faults it didn't come up again: %s", why);
+	return up;
 }
 
 /* Something for the target to do: it runs to its end, or somebody asks it. */

@@ -17,6 +17,7 @@ void evidence_free(struct evidence *evidence)
 	free(evidence->scratch);
 	free(evidence->cwd);
 	free(evidence->ready_why);
+	free(evidence->no_recovery);
 	free(evidence->service_gone);
 	free(evidence->crashes);
 	free(evidence->workloads);
@@ -150,6 +151,7 @@ int evidence_copy(const struct evidence *evidence,
 	to->scratch = copy_string(&copy, evidence->scratch);
 	to->cwd = copy_string(&copy, evidence->cwd);
 	to->ready_why = copy_string(&copy, evidence->ready_why);
+	to->no_recovery = copy_string(&copy, evidence->no_recovery);
 	to->service_gone = copy_string(&copy, evidence->service_gone);
 	to->unreachable = copy_string(&copy, evidence->unreachable);
 	to->aborted = copy_string(&copy, evidence->aborted);

@@ -209,6 +209,8 @@ static void io_evidence(struct io *io, struct evidence *evidence)
 	NUMBER(io, evidence, end_ns);
 	NUMBER(io, evidence, ready);
 	STRING(io, evidence, ready_why);
+	if (!io->load || io_has(io, "no_recovery"))
+		STRING(io, evidence, no_recovery);
 	STRING(io, evidence, service_gone);
 	io_object(io, "target", &evidence->target, io_ending);
 	NUMBER(io, evidence, restarts);

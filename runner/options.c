@@ -226,6 +226,9 @@ static int option_take(enum option_for who, struct parsed *parsed,
 	case OPTION_events:
 		options->events_path = value;
 		break;
+	case OPTION_history:
+		options->history = value;
+		break;
 	case OPTION_quiet:
 		options->quiet = true;
 		break;

@@ -81,6 +81,7 @@ void engine_arm(struct engine *engine, unsigned phase)
 		if (engine->counted[id])
 			arm_call(id, armed_nr, armed_call);
 	arm_books(engine, armed_nr);
+	engine_ledger_arm(engine, armed_nr);
 	atomic_store(&state->phase, phase);
 	atomic_store(&state->phase_ns, clock_now_ns());
 	atomic_store(&state->armed, phase_has_rules(&engine->plan, phase));
@@ -102,11 +103,11 @@ void engine_disarm(struct engine *engine)
 		shared_state_disarm(state);
 		plan_arm_nothing(state->armed_nr);
 	}
+	engine_ledger_arm(engine, state->armed_nr);
 	arm_unless_over(state);
 }
 
-static int workload_start(struct engine *engine, size_t index, int out, int err,
-			  int ledger)
+static int workload_start(struct engine *engine, size_t index, int out, int err)
 {
 	const struct workload *workload = &engine->scenario->workloads[index];
 	struct engine_workload *run = &engine->workloads[index];
@@ -118,14 +119,17 @@ static int workload_start(struct engine *engine, size_t index, int out, int err,
 				 .in = -1,
 				 .out = out,
 				 .err = err,
-				 .ledger_fd = ledger,
+				 .ledger_fd = engine->ledger.fd,
 				 .role = TREE_WORKLOAD,
 				 .sandbox = engine->sandbox };
+	bool hears = engine->ledger.shared.state;
 	char **envp;
 	int error = 0;
 
 	sprintf(ledger_env[0], "MISHAP_LEDGER_FD=%d", LAUNCH_LEDGER_FD);
-	envp = launch_environment(&set, NULL, NULL);
+	envp = hears ? launch_environment(&set, engine->library,
+					  engine->ledger.shared.path)
+		     : launch_environment(&set, NULL, NULL);
 	if (!envp)
 		return -ENOMEM;
 	launch.envp = envp;
@@ -145,20 +149,18 @@ static void workload_open(struct engine *engine, size_t index)
 	const struct workload *workload = &engine->scenario->workloads[index];
 	struct evidence *evidence = engine->evidence;
 	char path[4096];
-	int out = -1, err = -1, ledger, error;
+	int out = -1, err = -1, error;
 
-	snprintf(path, sizeof(path), "%s/ledger", evidence->run_dir);
-	ledger = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	snprintf(path, sizeof(path), "%s/workload-%zu.out", evidence->run_dir,
 		 index + 1);
-	error = capture_add(&engine->capture, path,
-			    &evidence->workload_outs[index], &out);
+	error = capture_add_ledger(&engine->capture, path,
+				   &evidence->workload_outs[index], &out);
 	snprintf(path, sizeof(path), "%s/workload-%zu.err", evidence->run_dir,
 		 index + 1);
 	if (!error)
 		error = capture_add(&engine->capture, path, NULL, &err);
 	if (!error)
-		error = workload_start(engine, index, out, err, ledger);
+		error = workload_start(engine, index, out, err);
 	if (error)
 		engine_abort(engine, "workload %s can't be started: %s",
 			     workload->name ? workload->name
@@ -168,8 +170,6 @@ static void workload_open(struct engine *engine, size_t index)
 		close(out);
 	if (err >= 0)
 		close(err);
-	if (ledger >= 0)
-		close(ledger);
 }
 
 static void workloads_start(struct engine *engine)

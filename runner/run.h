@@ -59,6 +59,7 @@ struct options { /* of `mishap run` and its kin */
 	unsigned repeat; /* 0: as the scenario says */
 	uint64_t timeout_ns; /* of the target; 0: as the scenario says */
 	uint64_t limit_time_ns, limit_faults, limit_rss_bytes; /* likewise */
+	const char *history; /* report: print the ledger so; or NULL */
 	const char *events_path; /* decisions as JSON lines */
 	bool sandbox, no_network, notify, quiet, verbose, keep_scratch, disarmed;
 	enum watch_mode watch;
@@ -152,6 +153,7 @@ struct evidence {
 	uint64_t start_ns, ready_ns, end_ns;
 	bool ready; /* became ready, or had no ready probe */
 	char *ready_why; /* the last failed attempt, in words */
+	char *no_recovery; /* it didn't come up for the ledger's reader; why */
 	char *service_gone; /* a service that ended in mid-run, in words */
 
 	struct ending target; /* the last one, if it was restarted */
@@ -305,6 +307,8 @@ int report_terminal(const struct evidence *evidence,
 		    const struct judgement *judgement, bool color, FILE *out);
 json_t *report_json(const struct evidence *evidence,
 		    const struct judgement *judgement); /* new reference */
+/* report_history - how: FORMAT[:STREAM].  -EINVAL, -ENOENT: said on stderr. */
+int report_history(const struct evidence *evidence, const char *how, FILE *out);
 int report_junit(const struct evidence *const *evidences,
 		 const struct judgement *const *judgements, size_t count,
 		 FILE *out);

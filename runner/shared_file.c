@@ -212,6 +212,24 @@ int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
 	return error;
 }
 
+int shared_file_beside(const struct shared_file *file, const char *name,
+		       const void *plan, size_t plan_bytes, const char *library,
+		       struct shared_file *ret_file)
+{
+	struct shared_file beside = { .owner_fd = -1 };
+	int error;
+
+	snprintf(beside.path, sizeof(beside.path), "%.*s/%.20s",
+		 (int)sizeof(beside.path) - 24, file->dir, name);
+	memcpy(beside.sites_dir, file->sites_dir, sizeof(beside.sites_dir));
+	error = file_fill(&beside, plan, plan_bytes, library);
+	if (error)
+		shared_file_unmap(&beside);
+	else
+		*ret_file = beside;
+	return error;
+}
+
 static bool all_can_read(const char *path)
 {
 	char part[PATH_MAX];

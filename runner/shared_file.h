@@ -28,6 +28,11 @@ struct shared_file {
  * -ENOSPC no tmpfs has room; -ENOENT there is no tmpfs that we may write to. */
 int shared_file_create(const void *plan, size_t plan_bytes, const char *library,
 		       struct shared_file *ret_file);
+/* shared_file_beside - another one in the same directory, with which it goes;
+ * unmap it with shared_file_unmap(). */
+int shared_file_beside(const struct shared_file *file, const char *name,
+		       const void *plan, size_t plan_bytes, const char *library,
+		       struct shared_file *ret_file);
 /* shared_file_lend_library - if not everybody can read the library where it
  * stands (below /root, say), or LD_PRELOAD can't say its name, put a copy
  * beside the shared file and have targets load that: they may run, or exec, as

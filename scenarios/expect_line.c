@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "scenarios/promise.h"
 #include "scenarios/value.h"
 
 #define A(min, max)			     .args_min = min, .args_max = max
@@ -57,7 +58,7 @@ const char *expect_value_wants(enum expect_value value)
 	static const char *const wants[] = {
 		[VALUE_none] = "nothing",
 		[VALUE_absent] = "the word none",
-		[VALUE_strict] = "the word strict",
+		[VALUE_promise] = PROMISE_WANTS,
 		[VALUE_regex] = "a regular expression in quotes, regex(7)",
 		[VALUE_status] = "an exit status from 0 to 255",
 		[VALUE_signal] = "a signal such as KILL, or none",
@@ -236,6 +237,7 @@ static bool value_take(struct expect_parse *parse, const struct word *word,
 {
 	const char *text = word->text + at;
 	struct expect *expect = parse->expect;
+	struct durability promise;
 	double number = 0;
 	bool good;
 
@@ -244,8 +246,8 @@ static bool value_take(struct expect_parse *parse, const struct word *word,
 	case VALUE_absent:
 		good = text_is(text, n, "none");
 		break;
-	case VALUE_strict:
-		good = text_is(text, n, "strict");
+	case VALUE_promise:
+		good = promise_read(text, n, &promise);
 		break;
 	case VALUE_regex:
 		if (!value_regex(parse, word))

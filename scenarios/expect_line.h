@@ -7,7 +7,7 @@
 enum expect_value {
 	VALUE_none,
 	VALUE_absent,
-	VALUE_strict,
+	VALUE_promise,
 	VALUE_regex,
 	VALUE_status,
 	VALUE_signal,

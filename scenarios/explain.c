@@ -265,6 +265,26 @@ static void say_rules(const struct explain *e)
 	say_order(e);
 }
 
+static const char *promise_words(struct arena *arena,
+				 const struct durability *promise)
+{
+	static const char *const kinds[] = {
+		[DURABILITY_STRICT] = "all that was acknowledged is there",
+		[DURABILITY_PREFIX] = "what is missing is missing at the end",
+		[DURABILITY_NONE] = "nothing but that no record is made up",
+	};
+	const char *kind =
+		promise->kind == DURABILITY_WINDOW
+			? arena_print(arena,
+				      "all is there but the last %s before a "
+				      "death",
+				      print_duration(arena, promise->window_ns))
+			: kinds[promise->kind];
+
+	return arena_print(arena, "%s; a record may%s be there twice", kind,
+			   promise->repeats ? "" : " not");
+}
+
 /* ---- judgement --------------------------------------------------------- */
 
 static void say_expects(const struct explain *e)
@@ -285,6 +305,14 @@ static void say_expects(const struct explain *e)
 						  s->phases[x->phase].name)));
 		say(e, "      ", expect_table[x->subject].says);
 	}
+	if (s->durability_set)
+		say(e, "  ",
+		    arena_print(e->arena, "What the ledger promises: %s.",
+				promise_words(e->arena, &s->durability)));
+	for (size_t i = 0; i < s->streams.count; i++)
+		say(e, "  ",
+		    arena_print(e->arena, "Records of the ledger: %s.",
+				s->streams.items[i]));
 	if (s->repeat > 1)
 		say(e, "  ",
 		    arena_print(e->arena,

@@ -146,6 +146,22 @@ static void load_env(struct load *load, const struct schema_key *key,
 	}
 }
 
+static void forms_check(struct load *load, const struct schema_key *key,
+			const struct node *node)
+{
+	enum ledger_form form;
+
+	if (node->kind != NODE_MAP)
+		return;
+	for (const struct node *item = node->first; item; item = item->next)
+		if (item->kind == NODE_SCALAR &&
+		    !form_read(item->text, item->n, &form))
+			diag_error(&load->diag, item->mark, NULL,
+				   "'%s' wants set, register, append, counter "
+				   "or bank; got \"%.60s\"",
+				   key->name, item->text);
+}
+
 /* ---- scalars ----------------------------------------------------------- */
 
 bool load_is_title(const char *text, size_t n)
@@ -263,6 +279,19 @@ _Static_assert(offsetof(struct scenario, seed_set) ==
 		       offsetof(struct scenario, seed) + sizeof(uint64_t),
 	       "take_seed() counts on it");
 
+static bool take_promise(const char *text, size_t n, struct durability *ret)
+{
+	if (!promise_read(text, n, ret))
+		return false;
+	*(bool *)(ret + 1) = true; /* durability_set stands behind it */
+	return true;
+}
+
+_Static_assert(offsetof(struct scenario, durability_set) ==
+		       offsetof(struct scenario, durability) +
+			       sizeof(struct durability),
+	       "take_promise() counts on it");
+
 static bool take_duration(const char *text, size_t n, struct duration *ret)
 {
 	uint64_t ns;
@@ -290,6 +319,8 @@ static bool take_scalar(struct load *load, const struct schema_key *key,
 		return true;
 	case TYPE_duration:
 		return take_duration(text, n, member);
+	case TYPE_promise:
+		return take_promise(text, n, member);
 	case TYPE_bytes:
 		return read_bytes(text, n, false, member) &&
 		       *(uint64_t *)member;
@@ -342,6 +373,10 @@ void load_value(struct load *load, const struct schema_key *key,
 		return;
 	case TYPE_env:
 		load_env(load, key, node, member);
+		return;
+	case TYPE_forms:
+		load_env(load, key, node, member);
+		forms_check(load, key, node);
 		return;
 	case TYPE_tcp:
 	case TYPE_http:

@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "core/plan.h"
+#include "scenarios/promise.h"
 
 #define SCENARIO_BYTES_MAX  (1u << 20)
 #define SCENARIO_DEPTH_MAX  32
@@ -182,6 +183,9 @@ struct scenario {
 	bool phases_written; /* false: the one phase is ours */
 	struct rule *rules;
 	size_t rules_count;
+	struct durability durability; /* of the ledger */
+	bool durability_set;
+	struct strings streams; /* "NAME=FORM" */
 	struct expect *expects;
 	size_t expects_count;
 	unsigned repeat; /* default 1 */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "scenarios/promise.h"
 #include "scenarios/value.h"
 
 #define MEMBER(type, member) offsetof(struct type, member)
@@ -67,6 +68,9 @@ const char *schema_type_wants(const struct schema_key *key)
 		[TYPE_argv] = "a list of words such as [./app, --port, \"80\"]",
 		[TYPE_commands] = "a list of commands, each a list of words",
 		[TYPE_env] = "a mapping of names to texts",
+		[TYPE_forms] = "a mapping of streams to set, register, "
+			       "append, counter or bank",
+		[TYPE_promise] = PROMISE_WANTS,
 		[TYPE_vars] = "a mapping of names to texts",
 		[TYPE_duration] = DURATION_WANTS,
 		[TYPE_bytes] = BYTES_WANTS,

@@ -27,6 +27,8 @@ enum schema_type {
 	TYPE_argv,     /* struct strings: a list, or one line of words */
 	TYPE_commands, /* struct strings *, and the count behind it */
 	TYPE_env,      /* struct strings "K=V" from a mapping */
+	TYPE_forms,    /* struct strings "STREAM=FORM" from a mapping */
+	TYPE_promise,  /* struct durability, and its bool behind it */
 	TYPE_vars,     /* read first, by the loader */
 	TYPE_duration, /* struct duration */
 	TYPE_bytes,    /* uint64_t */

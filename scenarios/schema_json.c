@@ -80,6 +80,7 @@ static json_t *value_of(const struct schema_key *key)
 		return json_pack("{s:i}", "const", 1);
 	case TYPE_name:
 	case TYPE_text:
+	case TYPE_promise:
 	case TYPE_tcp:
 	case TYPE_file:
 		return scalar();
@@ -96,6 +97,7 @@ static json_t *value_of(const struct schema_key *key)
 	case TYPE_commands:
 		return list_of(argv());
 	case TYPE_env:
+	case TYPE_forms:
 	case TYPE_vars:
 		return mapping_of(scalar());
 	case TYPE_duration:

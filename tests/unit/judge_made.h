@@ -113,7 +113,8 @@ static inline struct evidence *made_evidence(const struct scenario *scenario)
 	e->workloads = calloc(1, sizeof(*e->workloads));
 	e->workloads[0] = e->target;
 	e->workload_outs = calloc(1, sizeof(*e->workload_outs));
-	made_text(e->workload_outs, "invoke s 1 a\nack s 1 a\n");
+	made_text(e->workload_outs, "");
+	made_text(&e->ledger, "invoke s 1 a\nack s 1 a\n");
 	e->at_ready = (struct growth){ 10, 3, 1 << 20, true };
 	e->at_end = (struct growth){ 10, 3, 1 << 20, true };
 	e->processes = calloc(1, sizeof(*e->processes));

@@ -531,18 +531,18 @@ static void recovery_counts_from_the_end_of_the_last_fault(void **state)
 
 static void unacked_is_there(struct evidence *e)
 {
-	made_text(e->workload_outs, "invoke s 1 a\nack s 1 a\ninvoke s 2 b\n");
+	made_text(&e->ledger, "invoke s 1 a\nack s 1 a\ninvoke s 2 b\n");
 	phantom(e);
 }
 static void failed_is_there(struct evidence *e)
 {
-	made_text(e->workload_outs, "invoke s 1 a\nack s 1 a\ninvoke s 2 b\n"
-				    "fail s 2 b\n");
+	made_text(&e->ledger, "invoke s 1 a\nack s 1 a\ninvoke s 2 b\n"
+			      "fail s 2 b\n");
 	phantom(e);
 }
 static void nothing_acked(struct evidence *e)
 {
-	made_text(e->workload_outs, "invoke s 1 a\n");
+	made_text(&e->ledger, "invoke s 1 a\n");
 }
 
 static void an_unanswered_record_may_be_there_a_failed_one_may_not(void **state)
