@@ -136,7 +136,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhouse.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< $(BUILD)/libhouse.a -lcmocka $(LIBS) -o $@
 
 # The hook is tested as it is built for the guest, but for its own start.
-guest_src := $(filter-out preload/boot.c preload/symbols.c preload/twin%,$(preload_src))
+guest_src := $(filter-out preload/boot.c preload/symbols% preload/twin%,$(preload_src))
 $(BUILD)/tests/test_guest_%: tests/unit/test_guest_%.c $(call pic,$(guest_src)) $(BUILD)/libhouse.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)

@@ -265,6 +265,16 @@ HIDDEN long bend_call(struct flight *flight, bool needs_after);
 
 /* symbols.c - find what our symbols stand before.  Idempotent. */
 HIDDEN void symbols_resolve(void);
+/* For a symbol that is called before our constructor.  True: all are found. */
+HIDDEN bool symbols_ready(void);
+
+/* symbols_children.c */
+struct vfork_answer {
+	pid_t (*go)(void); /* jump there; NULL: return ret */
+	long ret;
+};
+HIDDEN struct vfork_answer vfork_asked(void);
+HIDDEN void symbols_children_find(void);
 /* twin.c - let the symbols of system calls ask the hook, from now on. */
 HIDDEN void twins_open(void);
 

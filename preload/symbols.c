@@ -134,6 +134,7 @@ void symbols_resolve(void)
 	real.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
 	real.malloc_usable_size =
 		(size_t(*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
+	symbols_children_find();
 	twins_find();
 	thread_create_real = real.pthread_create;
 	resolved = RESOLVED;
@@ -146,8 +147,7 @@ void symbols_resolve(void)
 	go.posix_spawnp = posix_spawnp_bringing;
 }
 
-/* True: the real functions can be called. */
-static bool early(void)
+bool symbols_ready(void)
 {
 	guest_boot();
 	symbols_resolve();
@@ -165,14 +165,14 @@ static void *early_block(size_t align, size_t size)
 
 static void *early_malloc(size_t size)
 {
-	return early() ? malloc(size) : early_block(0, size);
+	return symbols_ready() ? malloc(size) : early_block(0, size);
 }
 
 static void *early_calloc(size_t n, size_t size)
 {
 	size_t bytes;
 
-	if (early())
+	if (symbols_ready())
 		return calloc(n, size);
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
@@ -185,7 +185,7 @@ static void *early_realloc(void *old, size_t size)
 {
 	void *p;
 
-	if (early())
+	if (symbols_ready())
 		return realloc(old, size);
 	p = early_block(0, size);
 	if (p && old)
@@ -197,7 +197,7 @@ static void *early_reallocarray(void *old, size_t n, size_t size)
 {
 	size_t bytes;
 
-	if (early())
+	if (symbols_ready())
 		return reallocarray(old, n, size);
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
@@ -208,19 +208,19 @@ static void *early_reallocarray(void *old, size_t n, size_t size)
 
 static void *early_memalign(size_t align, size_t size)
 {
-	return early() ? memalign(align, size) : early_block(align, size);
+	return symbols_ready() ? memalign(align, size) : early_block(align, size);
 }
 
 static void *early_aligned_alloc(size_t align, size_t size)
 {
-	return early() ? aligned_alloc(align, size) : early_block(align, size);
+	return symbols_ready() ? aligned_alloc(align, size) : early_block(align, size);
 }
 
 static int early_posix_memalign(void **out, size_t align, size_t size)
 {
 	void *p;
 
-	if (early())
+	if (symbols_ready())
 		return posix_memalign(out, align, size);
 	p = arena_alloc(align, size);
 	if (!p)
@@ -231,20 +231,20 @@ static int early_posix_memalign(void **out, size_t align, size_t size)
 
 static void early_free(void *p)
 {
-	if (p && early())
+	if (p && symbols_ready())
 		real.free(p);
 }
 
 static size_t early_malloc_usable_size(void *p)
 {
-	return early() ? real.malloc_usable_size(p) : 0;
+	return symbols_ready() ? real.malloc_usable_size(p) : 0;
 }
 
 /* The others aren't called by dlsym(), so they find what they want. */
 #define EARLY(ret, symbol, params, args)                                       \
 	static ret early_##symbol params                                       \
 	{                                                                      \
-		early();                                                       \
+		symbols_ready();                                                       \
 		return symbol args;                                            \
 	}
 

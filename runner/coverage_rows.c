@@ -11,18 +11,40 @@ static bool is_nameable(unsigned nr)
 	return call_kernel_table[nr].id != CALL_NONE;
 }
 
-/* Processes and threads are made by what the symbol door stands before. */
-static uint64_t made_by_symbols(const struct state *state)
+static uint64_t by_symbols(const struct state *state, const uint16_t *calls,
+			   size_t count)
 {
-	static const uint16_t calls[] = { CALL_fork, CALL_posix_spawn,
-					  CALL_pthread_create };
 	uint64_t made = 0;
 
 	for (size_t i = 0; i < SHARED_PROCESSES_MAX; i++)
-		for (size_t k = 0; k < sizeof(calls) / sizeof(*calls); k++)
+		for (size_t k = 0; k < count; k++)
 			made += atomic_load(
 				&state->processes[i].calls[calls[k]]);
 	return made;
+}
+
+/* Processes and threads are made by what the symbol door stands before. */
+static uint64_t children_by_symbols(const struct state *state)
+{
+	static const uint16_t calls[] = { CALL_fork, CALL_posix_spawn,
+					  CALL_pthread_create };
+
+	return by_symbols(state, calls, sizeof(calls) / sizeof(*calls));
+}
+
+/* The vDSO makes a system call for clocks that it can't read itself; who
+ * called it came by the symbol.  CALL_NONE: it is no such call. */
+static uint16_t clock_of(unsigned nr)
+{
+	switch (nr) {
+	case SYS_clock_gettime:
+		return CALL_clock_gettime;
+	case SYS_gettimeofday:
+		return CALL_gettimeofday;
+	case SYS_time:
+		return CALL_time;
+	}
+	return CALL_NONE;
 }
 
 static int row_compare(const void *a, const void *b)
@@ -92,6 +114,10 @@ static void library_rows(struct coverage *c, const struct state *state)
 	}
 	seen_level(made, seen);
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
+		uint16_t clock = clock_of(nr);
+
+		if (clock != CALL_NONE)
+			seen[nr] += by_symbols(state, &clock, 1);
 		if (coverage_makes_children(nr))
 			children += made[nr];
 		else if (made[nr] && site_is_skipped(nr))
@@ -102,8 +128,11 @@ static void library_rows(struct coverage *c, const struct state *state)
 					   .name = coverage_call_name(nr),
 					   .made = made[nr],
 					   .seen = seen[nr],
-					   .door = door,
-					   .nameable = is_nameable(nr),
+					   .door = clock == CALL_NONE
+							   ? door
+							   : DOOR_SYMBOL,
+					   .nameable = clock != CALL_NONE ||
+						       is_nameable(nr),
 				   });
 	}
 	if (children)
@@ -111,7 +140,7 @@ static void library_rows(struct coverage *c, const struct state *state)
 				   .nr = SYS_clone,
 				   .name = "clone/fork/vfork",
 				   .made = children,
-				   .seen = made_by_symbols(state),
+				   .seen = children_by_symbols(state),
 				   .door = DOOR_SYMBOL,
 				   .nameable = true,
 			   });

@@ -20,6 +20,9 @@ pthread_create EAGAIN -
 posix_spawn EAGAIN -
 posix_spawnp EAGAIN -
 fork -1 EAGAIN
+vfork -1 EAGAIN
+system -1 EAGAIN
+popen 0 EAGAIN
 END
 all_fail() {
 	run -r 'malloc,realloc,memalign,aligned_alloc,posix_memalign size=7777 fail=ENOMEM' \
@@ -28,7 +31,7 @@ all_fail() {
 		-r 'clock_gettime fail=EINVAL' -r 'gettimeofday,time fail=EFAULT' \
 		-r 'pthread_create,posix_spawn,fork fail=EAGAIN' -- \
 		"$TARGETS/guest_symbols" >said
-	diff wanted said && [ "$(grep -c '^event' books)" -ge 15 ]
+	diff wanted said && [ "$(grep -c '^event' books)" -ge 18 ]
 }
 it "each symbol fails as its page says, errno only where it counts" all_fail
 none_fails() {
@@ -38,6 +41,17 @@ none_fails() {
 	diff bare said
 }
 it "armed and not matching, each symbol does what it does" none_fails
+after_vfork() { # the child is made and lives, the parent is told it failed
+	run -r 'fork late=ENOMEM nth=2' -- "$TARGETS/guest_symbols" \
+		>said && grep -qx 'vfork -1 ENOMEM' said
+}
+it "a vfork that fails after it was made is a fork" after_vfork
+dash_forks() {
+	run -r 'fork nth=2 fail=EAGAIN' -- dash -c 'true; /bin/true; /bin/true;
+		/bin/true' 2>said
+	grep -q 'fork' said && grep -qx 'rule 0 matched=2 fired=1' books
+}
+with dash it "the children of dash, which are vfork's, can fail" dash_forks
 stacks() { # in a chain of callers, not in the library
 	run -r 'malloc frame=main size=7777 fail=ENOMEM' \
 		-r 'calloc frame=no_such_function fail=ENOMEM' -- \

@@ -67,6 +67,13 @@ int main(void)
 	if (pid == 0)
 		_exit(0);
 	say("fork", pid);
+	errno = 99;
+	pid = vfork();
+	if (pid == 0)
+		_exit(0);
+	say("vfork", pid);
+	SAY("system", system("exit 7"));
+	SAY("popen", popen("exit 7", "r"));
 	write(1, out, used);
 	return 0;
 }
