@@ -1,8 +1,10 @@
+#include "runner/doors.h"
 #include "runner/options.h"
 #include "runner/session.h"
 
 #include <errno.h>
 #include <libgen.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,6 +26,18 @@ static int print_help(void)
 	     "options:");
 	options_print(FOR_REPLAY, stdout);
 	return 0;
+}
+
+/* By the doors that were asked for then, whatever is asked for now: a decision
+ * of the symbol door may have no counterpart at a site. */
+static int doors_restore(const struct command_record *record)
+{
+	const char *doors =
+		json_string_value(json_object_get(record->json, "doors"));
+
+	return (doors ? setenv(DOORS_ENV, doors, 1) : unsetenv(DOORS_ENV)) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* What was recorded, with what is asked for now about reporting. */
@@ -79,6 +93,8 @@ static int replay(const char *dir, const struct options *asked)
 		error = words_read(scenario, SCENARIO_BYTES_MAX, &source, NULL);
 	if (!error)
 		error = session_decisions(old.evidence, &decisions);
+	if (!error)
+		error = doors_restore(&record);
 	if (!error && chdir(record.cwd) < 0)
 		error = -errno;
 	if (error < 0) {

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runner/doors.h"
 #include "runner/report/report.h"
 
 #define NAME_TRIES 16
@@ -212,6 +213,7 @@ static json_t *command_json(const struct evidence *evidence,
 {
 	_cleanup_words_ char *cwd = getcwd(NULL, 0);
 	const struct scenario_extra *extra = &options->extra;
+	const char *doors = getenv(DOORS_ENV);
 	json_t *vars = json_object();
 
 	for (size_t i = 0; i < extra->vars_count; i++)
@@ -220,7 +222,7 @@ static json_t *command_json(const struct evidence *evidence,
 	return json_pack(
 		"{si so so? so so so so? so ss sI si si sb sb sb sI sI sI sI "
 		"so so? "
-		"so? so so}",
+		"so? so so so?}",
 		"version", 1, "cwd", words_json_string(cwd), "scenario",
 		options->scenario_path
 			? words_json_string(options->scenario_path)
@@ -243,7 +245,8 @@ static json_t *command_json(const struct evidence *evidence,
 				   : NULL,
 		"ready", extra->ready ? words_json_string(extra->ready) : NULL,
 		"loads", words_array(extra->loads), "steadies",
-		words_array(extra->steadies));
+		words_array(extra->steadies), "doors",
+		doors ? words_json_string(doors) : NULL);
 }
 
 static int put_scenario(FILE *out, const void *what)

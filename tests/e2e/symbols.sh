@@ -108,6 +108,17 @@ ten() { # DOORS: python3 writes to fd ten times, and that's what is counted
 }
 it "a call that two doors could see is counted once" ten best
 it "and once by its symbol" ten symbols
+same_door() { # DOORS NAME: whatever is asked for when it is repeated
+	MISHAP_DOORS=$1 judged -f 'write path=/dev/null nth=3 fail=EIO' \
+		--expect 'exit!=0' -- /usr/bin/python3 ten.py
+	as_nobody env MISHAP_DOORS=best "$MISHAP" replay --run-dir "$T/runs" \
+		--json "$T/json" >"$T/page" 2>&1
+	cat "$T/page"
+	jq -e --arg door "$2" \
+		'.coverage.doors == [$door] and .rules[0].fired == 1' "$T/json"
+}
+it "a replay goes by the same door: symbols" same_door symbols symbols
+it "... and notify" same_door notify notify
 cat >execs.c <<'END'
 #include <fcntl.h>
 #include <sys/wait.h>
