@@ -238,7 +238,7 @@ int BPF_PROG(on_cgroup, struct cgroup *to, const char *path,
 	struct watch_record *record;
 	__u64 id = to->kn->id;
 
-	if (!cgroup || id == cgroup || to->root->hierarchy_id != 1 ||
+	if (!cgroup || id == cgroup || to->root->hierarchy_id != 0 ||
 	    !member_find(task->tgid))
 		return 0;
 	record = event_begin(WATCH_LIFE, WATCH_LEFT_CGROUP, sizeof(*body),

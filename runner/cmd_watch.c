@@ -20,6 +20,7 @@
 #define INTERVAL_MIN_MS	  100
 #define INTERVAL_MAX_MS	  3600000
 #define LOOK_MS		  100
+#define READY_MS	  20000
 #define FINAL_MS	  5000
 #define TABLE_BYTES	  (64 << 10)
 
@@ -372,7 +373,7 @@ static int probes_start(struct watching *w)
 				  "mishap-watch isn't there; it is built "
 				  "where clang, llvm, bpftool and libbpf-dev "
 				  "are: make deps all");
-	if (!records_take(w, 0, FINAL_MS, &answer) ||
+	if (!records_take(w, 0, READY_MS, &answer) ||
 	    !w->page.seen.ready.groups)
 		return unobserved(w, "mishap-watch doesn't get ready");
 	return 0;

@@ -15,7 +15,7 @@
 #include "runner/tree_proc.h"
 #include "runner/words.h"
 
-#define READY_WITHIN_NS	 (5 * NS_PER_S)
+#define READY_WITHIN_NS	 (20 * NS_PER_S)
 #define ANSWER_WITHIN_NS (3 * NS_PER_S)
 #define END_WITHIN_NS	 (1 * NS_PER_S)
 #define LOOK_NS		 WATCHED_BUCKET_NS
@@ -216,7 +216,7 @@ bool watch_await_ready(struct watch *watch)
 		unobserved(watch, watch->ended
 					  ? "mishap-watch ended before its "
 					    "probes were there; see watch.log"
-					  : "mishap-watch wasn't ready in 5s");
+					  : "mishap-watch wasn't ready in 20s");
 	pthread_mutex_unlock(&watch->lock);
 	return usable(watch);
 }
