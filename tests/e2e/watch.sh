@@ -139,6 +139,7 @@ for i in range(5):
     c = socket.create_connection(('127.0.0.1', $port)); a, _ = l.accept()
     a.close(); c.close()"
 	tail -n 1 "$T/net" >"$T/end"
+	[ -s "$T/end" ] || return 1
 	jq -c .peers "$T/end"
 	jq -e ".peers[] | select(.incoming | not) | select(.port == $port)
 		| .attempts == 12 and .failed == 7 and .established == 5" "$T/end" &&

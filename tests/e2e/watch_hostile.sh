@@ -138,6 +138,7 @@ beside() { # each sees its own alone
 	done
 	wait "${pids[@]: -2}"
 	for n in 300 500; do
+		[ -s "$T/beside.$n" ] || return 1
 		tail -n 1 "$T/beside.$n" | jq -e "[.calls[] | select(.call == \"getppid\").total]
 			== [$n] and .processes.exits == 1" || return 1
 	done
