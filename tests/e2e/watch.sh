@@ -173,5 +173,8 @@ it "without rights it says so, and what would help; status 3" \
 	sh -c "[ \$(id -u) != 0 ] || {
 	setpriv --reuid=65534 --clear-groups '$MISHAP' watch -- true 2>'$T/said'
 	[ \$? = 3 ] && grep -q 'unobserved: .*setcap cap_bpf' '$T/said'; }"
+it "a group's skeleton has less than 100 KB" sh -c "
+	ls '$ROOT'/build/bpf/*.skel.h | grep -q sys &&
+	! find '$ROOT/build/bpf' -name '*.skel.h' -size +99999c | grep ."
 it "nothing is left behind: no cgroup, no probe" sh -c "
 	! find /sys/fs/cgroup -maxdepth 4 -name 'mishap-watch-*' 2>/dev/null | grep -q ."

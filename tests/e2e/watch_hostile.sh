@@ -7,7 +7,7 @@ PY=/usr/bin/python3
 
 # ---- without it --------------------------------------------------------------------
 one_line() { # what can't be built is said once, and the rest is
-	make -C "$ROOT" -n -W bpf/say.h CLANG=/nonexistent BUILD="$T/none" all \
+	env -u MAKEFLAGS -u MAKELEVEL make -C "$ROOT" -n -W bpf/say.h CLANG=/nonexistent BUILD="$T/none" all \
 		>"$T/made" 2>&1 || return 1
 	[ "$(grep -c SKIP "$T/made")" = 1 ] &&
 		grep -q 'SKIP    mishap-watch, the probes: missing clang' "$T/made" &&
