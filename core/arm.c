@@ -2,6 +2,8 @@
 
 #include <sys/syscall.h>
 
+#include "core/net.h"
+
 static void arm_call(unsigned id, uint8_t armed_nr[CALL_NR_MAX],
 		     uint8_t *armed_call)
 {
@@ -79,6 +81,10 @@ void plan_arm(const struct plan *plan, unsigned phase,
 	for (unsigned i = 0; i < sizeof(forgets) / sizeof(forgets[0]); i++) {
 		if (objects)
 			arm_call(forgets[i], armed_nr, armed_call);
+	}
+	for (unsigned id = 0; net_plan_rules(plan) && id < CALL_COUNT; id++) {
+		if (net_way_of(id))
+			arm_call(id, armed_nr, armed_call);
 	}
 	if (plan_wants_uring(plan))
 		armed_nr[SYS_io_uring_setup] = 1;

@@ -22,6 +22,8 @@
  *    object (path, peer, host, side) or counts per fd, so that what is
  *    remembered of an fd is forgotten when the number comes to mean something
  *    else;
+ *  - all calls that net_way_of() knows, in every phase, if any rule holds back
+ *    what arrives at sockets;
  *  - io_uring_setup if plan_wants_uring(), so that it is refused;
  *  - getaddrinfo if a rule of the phase selects by host, so that the addresses
  *    behind a name are known when they are connected to.

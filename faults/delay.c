@@ -1,6 +1,10 @@
 /* delay=TIME, delay=TIME+-TIME, delay=p50=TIME,p99=TIME: the call comes late.
  *
- * It is made as usual afterwards.  Fixed; or uniform around a middle; or log-
+ * It is made as usual afterwards.  Of a socket it is what arrives that is late:
+ * until then it isn't there, and a program that waits for several of them goes
+ * on with the others (preload/net.c).
+ *
+ * Fixed; or uniform around a middle; or log-
  * normal, the shape of most service latencies, through the median and the
  * 99th percentile that are given:
  *	delay = p50 * (p99 / p50) ^ (z(u) / z(0.99)),  u uniform in [0, 1)

@@ -34,7 +34,7 @@ struct kernel_action {
 /* A handler has run.  Would the real call have been restarted?  Which handler
  * it was can't be known: if any of them is installed without SA_RESTART the
  * call is interrupted, as signal(7) says it may be. */
-static bool interrupts(const struct flight *flight)
+bool act_interrupts(const struct flight *flight)
 {
 	unsigned flags = call_table[flight->call.id].flags;
 
@@ -93,15 +93,12 @@ uint64_t act_delay_left(const struct flight *flight, uint64_t delay_ns)
 	return now_ns < end_ns ? end_ns - now_ns : 0;
 }
 
-/* true: a signal handler interrupts the call, or the thread is cancelled. */
-static bool delay(const struct flight *flight, uint64_t delay_ns)
+bool act_sleep(const struct flight *flight, uint64_t end_ns)
 {
-	uint64_t now_ns = clock_ns(), end_ns = now_ns + delay_ns;
+	uint64_t now_ns = clock_ns();
 	long slack = sys3(SYS_prctl, PR_GET_TIMERSLACK, 0, 0);
 	bool is_interrupted = false;
 
-	if (end_ns < now_ns)
-		end_ns = UINT64_MAX;
 	sys3(SYS_prctl, PR_SET_TIMERSLACK, 1, 0);
 	while (now_ns < end_ns && lease_holds(guest_state, now_ns)) {
 		uint64_t left_ns = end_ns - now_ns;
@@ -110,8 +107,7 @@ static bool delay(const struct flight *flight, uint64_t delay_ns)
 		    (sleep_to(flight,
 			      now_ns + (left_ns < SLICE_NS ? left_ns
 							   : SLICE_NS)) &&
-		     interrupts(flight))) {
-			delay_cut_short(flight, end_ns);
+		     act_interrupts(flight))) {
 			is_interrupted = true;
 			break;
 		}
@@ -120,6 +116,19 @@ static bool delay(const struct flight *flight, uint64_t delay_ns)
 	if (slack > 0)
 		sys3(SYS_prctl, PR_SET_TIMERSLACK, slack, 0);
 	return is_interrupted;
+}
+
+/* true: as act_sleep(). */
+static bool delay(const struct flight *flight, uint64_t delay_ns)
+{
+	uint64_t now_ns = clock_ns(), end_ns = now_ns + delay_ns;
+
+	if (end_ns < now_ns)
+		end_ns = UINT64_MAX;
+	if (!act_sleep(flight, end_ns))
+		return false;
+	delay_cut_short(flight, end_ns);
+	return true;
 }
 
 /* Until the lease ends or the rule's phases are over; then the call is made. */
@@ -134,7 +143,8 @@ static bool hang(const struct flight *flight)
 		    !(flight->hang_phases & (1u << phase)))
 			return false;
 		if (is_cancelled(flight) ||
-		    (sleep_to(flight, now_ns + SLICE_NS) && interrupts(flight)))
+		    (sleep_to(flight, now_ns + SLICE_NS) &&
+		     act_interrupts(flight)))
 			return true;
 	}
 }

@@ -46,13 +46,20 @@ static MAKES_CALLS long around_here(long nr, const long arg[6])
 long around_call(const struct site_regs *regs)
 {
 	const struct site_stub *stub = regs->stub;
-	long nr = (long)site_nr(regs), arg[6];
-	funnel_function *funnel;
+	long arg[6];
 
 	if (stub->by_symbol)
 		return ((symbol_make *)stub->proceed)(regs);
 	for (unsigned i = 0; i < 6; i++)
 		arg[i] = (long)*site_arg(regs, i + 1);
+	return around_make(regs, (long)site_nr(regs), arg);
+}
+
+long around_make(const struct site_regs *regs, long nr, const long arg[6])
+{
+	const struct site_stub *stub = regs->stub;
+	funnel_function *funnel;
+
 	if (!stub->cancel_by_pc)
 		return around_here(nr, arg);
 	funnel = (funnel_function *)(uintptr_t)stub->syscall;

@@ -28,6 +28,11 @@
  * 256 bytes. */
 HIDDEN long around_call(const struct site_regs *regs);
 
+/* around_make - another call than the target's, in its place; else the same.
+ * Not for calls that came by a symbol. */
+HIDDEN long around_make(const struct site_regs *regs, long nr,
+			const long arg[6]);
+
 /* around_sleep - sleep until a time of CLOCK_MONOTONIC, while a call waits for
  * its turn.  regs: NULL if it has none.  0, or -EINTR: a handler has run.
  * A call that came by a symbol sleeps in libc's clock_nanosleep(), which knows

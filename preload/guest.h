@@ -47,6 +47,8 @@ struct flight {
 	uint64_t objects;
 	uint32_t hang_phases; /* a hang ends when none of them holds */
 	uint64_t weighs;      /* rules that want to know what was moved */
+	bool net_tracks;      /* bytes of a socket are held back: count them */
+	size_t net_seen;      /* then, how many of them may be taken */
 	struct call call;     /* id always; the rest when filled */
 	struct decision pending[PENDING_COUNT];
 };
@@ -136,6 +138,10 @@ HIDDEN bool rules_settle(struct flight *flight, enum pending_kind kind,
 			 int64_t value, bool is_done);
 /* The call moved so many bytes; for the rules in flight->weighs. */
 HIDDEN void rules_weigh(const struct flight *flight, long moved);
+
+/* The delay of what has arrived at a socket, for it isn't a call that waits;
+ * rules: that are about the socket.  Counted and published as ever. */
+HIDDEN uint64_t rules_arrival(int fd, size_t bytes, uint64_t rules);
 
 /* select.c */
 HIDDEN bool select_holds(struct flight *flight, unsigned rule);
@@ -255,6 +261,11 @@ HIDDEN int act_before(struct flight *flight); /* 0 or -EINTR */
  * what is left of it. */
 HIDDEN uint64_t act_delay_left(const struct flight *flight, uint64_t delay_ns);
 HIDDEN void act_after(struct flight *flight); /* kill and exit */
+/* Sleep until then, or the lease's end; true: a signal handler interrupts the
+ * call, or the thread is cancelled. */
+HIDDEN bool act_sleep(const struct flight *flight, uint64_t end_ns);
+/* A handler has run: would the call end with EINTR? */
+HIDDEN bool act_interrupts(const struct flight *flight);
 
 /* bend.c - short and corrupted transfers. */
 #define BEND_PROCEED  LONG_MIN /* cut in the registers; make it in place */

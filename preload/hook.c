@@ -206,6 +206,8 @@ static long site_act(struct flight *flight)
 	bool needs_after, ends = ends_before(call);
 	long ret;
 
+	if (UNLIKELY(net_rules) && call->delay_ns)
+		net_defers(flight);
 	if (ends)
 		keep_count(regs, 1);
 	ret = act_before(flight);
@@ -226,8 +228,11 @@ static long site_act(struct flight *flight)
 		site_return(regs, net_act(flight, site_result(flight, 0)));
 		return SITE_RETURN;
 	}
-	needs_after =
-		call->skip || call->after || call->has_result || flight->weighs;
+	needs_after = call->skip || call->after || call->has_result ||
+		      flight->weighs || flight->net_tracks;
+	if (flight->net_tracks && call->len > flight->net_seen &&
+	    (!call->len_max || call->len_max > flight->net_seen))
+		call->len_max = flight->net_seen;
 	if (call->id == CALL_execve)
 		ret = exec_call(regs);
 	else if (call->len_max || call->corrupt_bits)
@@ -239,6 +244,8 @@ static long site_act(struct flight *flight)
 	if (ret == BEND_PROCEED)
 		return SITE_PROCEED;
 	rules_weigh(flight, ret);
+	if (flight->net_tracks)
+		net_ends(flight, ret);
 	if (!is_error(ret) && call->error &&
 	    !rules_settle(flight, PENDING_ERROR, 0, false))
 		call->error = 0;
@@ -259,6 +266,14 @@ static long site_refuse(struct site_regs *regs)
 		return SITE_PROCEED;
 	BUMP(guest_state->uring_refused);
 	site_return(regs, -EPERM);
+	return SITE_RETURN;
+}
+
+/* Made by nobody, or by us in another shape. */
+static long site_answer(struct site_regs *regs, long ret)
+{
+	keep_count(regs, 1);
+	site_return(regs, ret);
 	return SITE_RETURN;
 }
 
@@ -287,16 +302,18 @@ long site_hook(struct site_regs *regs)
 	flight.call.id = (uint16_t)id;
 	flight.filled = false;
 	flight.weighs = 0;
+	flight.net_tracks = false;
 	if (UNLIKELY(id == CALL_stat) && guest_ledger_is_kept() &&
-	    ledger_told(&flight)) {
-		keep_count(regs, 1);
-		site_return(regs, -ENOENT);
-		return SITE_RETURN;
-	}
+	    ledger_told(&flight))
+		return site_answer(regs, -ENOENT);
 	if (guest_process && guest_state->armed_call[id]) {
 		count_call(&guest_process->calls[id]);
-		acts = rules_judge(&flight);
+		if (UNLIKELY(net_rules) && net_begins(&flight, &ret))
+			return site_answer(regs, ret);
+		acts = rules_judge(&flight) || flight.net_tracks;
 		note_objects(&flight);
+		if (UNLIKELY(net_rules) && !acts && net_waits(&flight, &ret))
+			return site_answer(regs, ret);
 	}
 	if (acts && site_act(&flight) != SITE_PROCEED)
 		return SITE_RETURN;

@@ -4,6 +4,7 @@
  * do, so that nothing has to be made anew when the phase changes.
  */
 #include "preload/guest.h"
+#include "preload/net.h"
 #include "preload/site_quick.h"
 
 uint8_t site_quick_flags[CALL_NR_MAX];
@@ -40,6 +41,8 @@ static bool all_select(uint64_t rules, unsigned selectors)
 /* Does note_objects() in hook.c do something about it, or the hook itself? */
 static bool is_for_the_hook(const struct call_kernel *row)
 {
+	if (net_rules && row->id != CALL_NONE && net_way_of(row->id))
+		return true;
 	switch (row->id) {
 	case CALL_NONE:
 	case CALL_execve:
@@ -101,6 +104,7 @@ static struct quick_call call_of(uint64_t rules)
 
 void quick_fill(void)
 {
+	net_fill();
 	for (unsigned id = 0; id < CALL_COUNT; id++)
 		quick_calls[id] = call_of(rules_of(id));
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {

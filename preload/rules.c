@@ -266,7 +266,7 @@ static void rule_match(struct flight *flight, unsigned r)
 		return;
 	was = *call;
 	decision_judge(rule, &in, call);
-	if (rule->fault == FAULT_delay && !was.delay_ns)
+	if (rule->fault == FAULT_delay && !was.delay_ns && flight->regs)
 		call->delay_ns = act_delay_left(flight, call->delay_ns);
 	if (call->hang)
 		flight->hang_phases |= rule->phases;
@@ -279,12 +279,8 @@ static void rule_match(struct flight *flight, unsigned r)
 				 mask);
 }
 
-bool rules_judge(struct flight *flight)
+static void judge_begins(struct flight *flight)
 {
-	const struct plan *plan = &guest_plan;
-	const uint16_t *chain = plan->chain[flight->call.id];
-	uint32_t phase = 1u << (PEEK(guest_state->phase) % PLAN_PHASES_MAX);
-
 	flight->looked = flight->passed = false;
 	flight->ended = flight->acts = false;
 	flight->has_objects = false;
@@ -292,18 +288,66 @@ bool rules_judge(struct flight *flight)
 	flight->weighs = 0;
 	for (unsigned kind = 0; kind < PENDING_COUNT; kind++)
 		flight->pending[kind].is_set = false;
+}
+
+bool rules_judge(struct flight *flight)
+{
+	const struct plan *plan = &guest_plan;
+	const uint16_t *chain = plan->chain[flight->call.id];
+	uint32_t phase = 1u << (PEEK(guest_state->phase) % PLAN_PHASES_MAX);
+
+	judge_begins(flight);
 	if (select_excludes(flight))
 		return false;
 	for (unsigned i = 0; i < chain[1]; i++) {
 		unsigned r = plan->index[chain[0] + i];
 
-		if (!(plan->rules[r].phases & phase))
+		if (!(plan->rules[r].phases & phase) ||
+		    (UNLIKELY(net_rules >> r & 1) &&
+		     net_leaves_call(flight, r)))
 			continue;
 		if (plan->rules[r].selectors && !select_holds(flight, r))
 			continue;
 		rule_match(flight, r);
 	}
 	return flight->acts;
+}
+
+/* A rule's first call of those that receive. */
+static uint16_t arrival_call(unsigned r)
+{
+	for (unsigned id = 0; id < CALL_COUNT; id++) {
+		const uint16_t *chain = guest_plan.chain[id];
+		enum net_way way = net_way_of(id);
+
+		if (way != NET_RECEIVES && way != NET_ACCEPTS)
+			continue;
+		for (unsigned i = 0; i < chain[1]; i++)
+			if (guest_plan.index[chain[0] + i] == r)
+				return (uint16_t)id;
+	}
+	return CALL_recv;
+}
+
+uint64_t rules_arrival(int fd, size_t bytes, uint64_t rules)
+{
+	struct flight flight = {
+		.filled = true,
+		.call = { .fd = fd,
+			  .fd2 = -1,
+			  .len = bytes,
+			  .exit_status = -1 },
+	};
+
+	judge_begins(&flight);
+	for (; rules; rules &= rules - 1) {
+		unsigned r = (unsigned)__builtin_ctzll(rules);
+
+		flight.call.id = arrival_call(r);
+		if (!guest_plan.rules[r].selectors || select_holds(&flight, r))
+			rule_match(&flight, r);
+	}
+	return flight.call.delay_ns;
 }
 
 bool rules_settle(struct flight *flight, enum pending_kind kind, int64_t value,
