@@ -11,7 +11,9 @@ struct sites_file { /* a plan in memory */
 	const struct site *sites;
 };
 
-/* sites_file_read - read and check dir/<name>.  -ENOENT, -EPROTO, -EBADMSG. */
+/* sites_file_read - read and check dir/<name>.  -ENOENT, -EPROTO, -EBADMSG;
+ * -EPERM for another user's file or one that others may write, -ELOOP for a
+ * symlink. */
 int sites_file_read(const char *path, struct sites_file *ret_file);
 /* sites_file_write - write to path by way of a temporary name, mode 0644. */
 int sites_file_write(const char *path, const void *bytes, size_t n);

@@ -122,6 +122,40 @@ static void a_corrupt_cache_entry_is_built_anew(void **state)
 	}
 }
 
+/* A plan that others may have written is nobody's word, even with its seal. */
+static void a_cache_entry_of_others_is_built_anew(void **state)
+{
+	char kept[TEST_PATH_MAX], real[TEST_PATH_MAX + 8];
+	struct sites_file file;
+	struct stat st;
+
+	(void)state;
+	assert_true(cache_find("cache", build_id, kept));
+	snprintf(real, sizeof(real), "%s.moved", kept);
+	for (int way = 0; way < 3; way++) {
+		int wanted = way == 1 ? -ELOOP : -EPERM;
+
+		if (way == 0) {
+			assert_int_equal(chmod(kept, 0664), 0);
+		} else if (way == 1) {
+			assert_int_equal(rename(kept, real), 0);
+			assert_int_equal(symlink(real, kept), 0);
+		} else if (chown(kept, 65534, (gid_t)-1) < 0) {
+			break; /* only root can give a file away */
+		}
+		assert_int_equal(sites_file_read(kept, &file), wanted);
+		assert_int_equal(sites_plan_cached(test_library("libc.so.6"),
+						   test_dir, NULL),
+				 0);
+		assert_int_equal(lstat(kept, &st), 0);
+		assert_true(S_ISREG(st.st_mode) && st.st_uid == geteuid());
+		assert_int_equal(st.st_mode & 07777, 0644);
+		assert_int_equal(sites_file_read(kept, &file), 0); /* mended */
+		sites_file_free(&file);
+	}
+	unlink(real);
+}
+
 static void no_cache_is_no_reason_to_fail(void **state)
 {
 	struct sites_file file;
@@ -269,7 +303,8 @@ static void a_setuid_or_setgid_program_is_told(void **state)
 	check_reachable(test_path("su"));
 }
 
-static void a_go_program_and_another_machine_are_told_musl_is_let_in(void **state)
+static void
+a_go_program_and_another_machine_are_told_musl_is_let_in(void **state)
 {
 	Elf64_Half machine = EM_AARCH64;
 	FILE *f;
@@ -333,6 +368,7 @@ int main(void)
 		cmocka_unit_test(a_plan_is_kept_and_found_again),
 		cmocka_unit_test(a_corrupt_plan_is_refused),
 		cmocka_unit_test(a_corrupt_cache_entry_is_built_anew),
+		cmocka_unit_test(a_cache_entry_of_others_is_built_anew),
 		cmocka_unit_test(no_cache_is_no_reason_to_fail),
 		cmocka_unit_test(nonsense_is_no_library),
 		cmocka_unit_test(a_damaged_library_does_no_harm),
