@@ -1,7 +1,7 @@
 # bash completion for mishap(1).
 _mishap() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="run replay report halt check explain fmt list powercut watch doctor"
+	local commands="run replay report halt check explain fmt list load powercut watch doctor"
 	local command=${COMP_WORDS[1]} common run_dir=.mishap/runs i
 
 	COMPREPLY=()
@@ -53,7 +53,7 @@ _mishap() {
 		mapfile -t COMPREPLY < <(compgen -W "auto lite full off" -- "$cur")
 		return
 		;;
-	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --timeout | --pid | --interval)
+	-f | --fault | -e | --expect | --phase | --ready | --load | --steady | --var | --seed | --repeat | --kill-points | --timeout | --pid | --interval)
 		return
 		;;
 	esac
@@ -62,7 +62,7 @@ _mishap() {
 	run)
 		case $cur in
 		-*) mapfile -t COMPREPLY < <(compgen -W "--fault --phase --expect
-			--ready --load --steady --var --seed --repeat --timeout --limit --sandbox --watch
+			--ready --load --steady --var --seed --repeat --kill-points --timeout --limit --sandbox --watch
 			--no-network --notify --keep-scratch $common --" -- "$cur") ;;
 		*)
 			compopt -o filenames
@@ -93,6 +93,12 @@ _mishap() {
 			--states --seed --shard --jobs --no-network --run-dir --json
 			--show --into --quiet --help --" -- "$cur") ;;
 		esac
+		;;
+	load)
+		mapfile -t COMPREPLY < <(compgen -W "http redis postgres files --clients
+			--count --for --stream --op --retry --timeout --pause --lose-reply
+			--twice --no-key --no-sync --method --body --prefix --seed --read
+			--help" -- "$cur")
 		;;
 	watch) mapfile -t COMPREPLY < <(compgen -W "--pid --interval --groups --data --sites --json --help --" -- "$cur") ;;
 	doctor) mapfile -t COMPREPLY < <(compgen -W "--coverage --count-by --notify --load --ready --timeout --json --help" -- "$cur") ;;

@@ -1,3 +1,4 @@
+#include "runner/kill_points.h"
 #include "runner/options.h"
 #include "runner/session.h"
 
@@ -26,6 +27,9 @@ static int print_help(void)
 	     "No success that hides a failed call:\n"
 	     "  mishap run -f 'fsync fail=EIO' --expect 'silent==none' \\\n"
 	     "    -- ./save doc.txt\n"
+	     "A kill at 50 of all fsyncs in turn; what was acknowledged stays:\n"
+	     "  mishap run --kill-points 50 -f 'fsync kill=KILL' \\\n"
+	     "    --expect 'ledger ./read-back' -- ./store\n"
 	     "For a CI job:\n"
 	     "  mishap run checkout.yaml -q --junit mishap.xml\n"
 	     "\n"
@@ -123,7 +127,9 @@ int cmd_run(int argc, char **argv)
 		options_clear(&parsed);
 		return print_help();
 	}
-	code = repeat_run(options, &sessions, &count);
+	code = options->kill_points
+		       ? kill_points_run(options, &sessions, &count)
+		       : repeat_run(options, &sessions, &count);
 	for (size_t i = 1; i < count; i++)
 		if (sessions[i].judgement->verdict >
 		    sessions[worst].judgement->verdict)

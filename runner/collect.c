@@ -87,8 +87,13 @@ static void process_keep(struct collect *collect, const struct process *process,
 	};
 	memcpy(seen->exe, process->exe, sizeof(seen->exe));
 	seen->exe[sizeof(seen->exe) - 1] = '\0';
-	for (size_t i = 0; i < PLAN_RULES_MAX; i++)
+	for (size_t i = 0; i < PLAN_RULES_MAX; i++) {
+		uint64_t matched = atomic_load(&process->matched[i]);
+
 		seen->fired += atomic_load(&process->fired[i]);
+		if (matched > collect->matched_most[i])
+			collect->matched_most[i] = matched;
+	}
 }
 
 /* Its process is gone: count it, and give the slot back. */
@@ -219,6 +224,7 @@ static void books_close(const struct collect *collect,
 	for (size_t i = 0; i < PLAN_RULES_MAX; i++) {
 		evidence->matched[i] += atomic_load(&state->matched[i]);
 		evidence->fired[i] += atomic_load(&state->fired[i]);
+		evidence->matched_most[i] = collect->matched_most[i];
 		evidence->undone[i] += atomic_load(&state->undone[i]);
 	}
 	for (size_t i = 0; i < CALL_COUNT; i++)

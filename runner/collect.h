@@ -26,6 +26,7 @@ struct collect {
 	struct process_seen *processes;	   /* folded */
 	size_t processes_count;
 	uint64_t calls[CALL_COUNT];
+	uint64_t matched_most[PLAN_RULES_MAX]; /* of any one process */
 	bool seen_process;
 };
 

@@ -72,6 +72,7 @@ struct engine {
 	struct tree_process *services[SCENARIO_ITEMS_MAX];
 	struct engine_workload *workloads; /* by scenario order */
 
+	bool kill_point_met; /* of --kill-points: it is disarmed since */
 	bool looked_into;      /* its stacks were taken as of a hang */
 	uint64_t deadline_ns;  /* limits.time */
 	uint64_t next_look_ns; /* at limits that cost something */

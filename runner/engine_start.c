@@ -379,10 +379,21 @@ static bool has_work(const struct engine *engine)
 	return engine->to_completion || asked;
 }
 
+/* A run of --kill-points has one kill: whoever comes up after it stays up. */
+static void kill_point_look(struct engine *engine)
+{
+	if (engine->options->kill_at && !engine->kill_point_met &&
+	    collect_fired(engine->shared.state)) {
+		engine->kill_point_met = true;
+		engine_disarm(engine);
+	}
+}
+
 bool engine_tick(struct engine *engine, uint64_t until_ns)
 {
 	uint64_t next = clock_now_ns() + ENGINE_TICK_NS;
 
+	kill_point_look(engine);
 	if (next > until_ns)
 		next = until_ns;
 	if (!tree_ended(&engine->tree, engine->target)) {

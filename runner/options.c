@@ -170,12 +170,20 @@ static int read_color(enum option_for who, struct options *options,
 	return 0;
 }
 
+static int read_times(enum option_for who, const char *name, const char *value,
+		      unsigned *ret)
+{
+	uint64_t number;
+	int error = read_number(who, name, value, 1, REPEAT_MAX, &number);
+
+	*ret = error ? 0 : (unsigned)number;
+	return error;
+}
+
 static int option_take(enum option_for who, struct parsed *parsed,
 		       enum option_id id, const char *value)
 {
 	struct options *options = &parsed->options;
-	uint64_t number;
-	int error = 0;
 
 	if (lines_take(parsed, id, value))
 		return 0;
@@ -190,10 +198,10 @@ static int option_take(enum option_for who, struct parsed *parsed,
 		return read_number(who, "seed", value, 0, INT64_MAX,
 				   &options->seed);
 	case OPTION_repeat:
-		error = read_number(who, "repeat", value, 1, REPEAT_MAX,
-				    &number);
-		options->repeat = error ? 0 : (unsigned)number;
-		break;
+		return read_times(who, "repeat", value, &options->repeat);
+	case OPTION_kill_points:
+		return read_times(who, "kill-points", value,
+				  &options->kill_points);
 	case OPTION_timeout:
 		return read_timeout(who, options, value);
 	case OPTION_limit:
@@ -241,7 +249,7 @@ static int option_take(enum option_for who, struct parsed *parsed,
 	default:
 		break;
 	}
-	return error;
+	return 0;
 }
 
 /* option_of - which option is this word?  *ret_value: what stands behind its

@@ -56,6 +56,8 @@ struct options { /* of `mishap run` and its kin */
 	const char *json_path, *junit_path;
 	uint64_t seed;
 	bool seed_set;
+	unsigned kill_points; /* so many are tried; 0: rules stand as written */
+	uint64_t kill_at;     /* this one, now; 0 likewise */
 	unsigned repeat; /* 0: as the scenario says */
 	uint64_t timeout_ns; /* of the target; 0: as the scenario says */
 	uint64_t limit_time_ns, limit_faults, limit_rss_bytes; /* likewise */
@@ -193,6 +195,7 @@ struct evidence {
 	 * planned; left: of them, those that can't be patched. */
 	uint64_t sites[CALL_COUNT], sites_left[CALL_COUNT];
 	uint64_t matched[PLAN_RULES_MAX], fired[PLAN_RULES_MAX];
+	uint64_t matched_most[PLAN_RULES_MAX]; /* by one process; not kept */
 	uint64_t calls[CALL_COUNT]; /* the engine has the doors look at every
 				       call that a rule or a `calls`
 				       expectation names */

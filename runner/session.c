@@ -76,6 +76,12 @@ static int scenario_get(struct session *session, const char *source)
 	if (error < 0)
 		return error;
 	scenario = session->scenario;
+	if (options->kill_at && !scenario_kill_at(scenario, options->kill_at)) {
+		fputs("mishap: --kill-points wants a rule that kills, such as "
+		      "-f 'write,fsync path=data/** kill=KILL'\n",
+		      stderr);
+		return -EINVAL;
+	}
 	if (options->timeout_ns)
 		scenario->target.timeout =
 			(struct duration){ .ns = options->timeout_ns,

@@ -224,6 +224,10 @@ int scenario_parse(const char *name, const char *bytes, size_t n,
 		   struct scenario **ret_scenario);
 void scenario_free(struct scenario *scenario);
 
+/* scenario_kill_at - let all rules that kill do so at their point-th matching
+ * call, from 1, and at no other.  Returns how many there are. */
+unsigned scenario_kill_at(struct scenario *scenario, uint64_t point);
+
 /* scenario_compile - the flat plan.  cwd: absolute, where relative path=
  * globs are anchored.  decisions: sorted, for a replay, else NULL.
  * *ret_plan is malloc'd and owned by the caller.  -E2BIG past a limit. */
