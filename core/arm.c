@@ -33,6 +33,22 @@ bool plan_wants_uring(const struct plan *plan)
 	return false;
 }
 
+/* Where a bent clock shows though no call of the table is made. */
+static const uint16_t timed_numbers[] = {
+	SYS_clock_gettime,   SYS_gettimeofday, SYS_clock_nanosleep,
+	SYS_timerfd_settime, SYS_mq_timedsend, SYS_mq_timedreceive,
+};
+
+/* Does a rule of the phase bend clocks? */
+static bool plan_warps(const struct plan *plan, unsigned phase)
+{
+	for (uint32_t r = 0; r < plan->header->rules_count; r++)
+		if (fault_table[plan->rules[r].fault]->stands &&
+		    plan->rules[r].phases & (1u << phase))
+			return true;
+	return false;
+}
+
 /* What a rule of the phase makes us look at beyond the calls that it names. */
 struct wants {
 	bool holds, objects, hosts;
@@ -86,6 +102,10 @@ void plan_arm(const struct plan *plan, unsigned phase,
 		if (net_way_of(id))
 			arm_call(id, armed_nr, armed_call);
 	}
+	if (plan_warps(plan, phase))
+		for (unsigned i = 0;
+		     i < sizeof(timed_numbers) / sizeof(*timed_numbers); i++)
+			armed_nr[timed_numbers[i]] = 1;
 	if (plan_wants_uring(plan))
 		armed_nr[SYS_io_uring_setup] = 1;
 	if (hosts)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "kernel.h" /* made from calls.def: NR_name */
 
@@ -145,12 +146,31 @@ bool call_allows(unsigned id, int error)
 	return false;
 }
 
+/* What only some of its commands can say, fcntl(2). */
+static bool fcntl_may_say(int command, int error)
+{
+	switch (error) {
+	case EMFILE:
+		return command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+	case EAGAIN:
+	case EACCES:
+		return command == F_SETLK || command == F_OFD_SETLK;
+	case ENOLCK:
+	case EDEADLK:
+		return command == F_SETLK || command == F_SETLKW ||
+		       command == F_OFD_SETLK || command == F_OFD_SETLKW;
+	}
+	return true;
+}
+
 bool call_may_say(const struct call *call, int error)
 {
 	const unsigned moves =
 		CALL_MOVES_IN | CALL_MOVES_OUT | CALL_MOVES_WHOLE;
 	unsigned flags = call_table[call->id].flags;
 
+	if (call->id == CALL_fcntl)
+		return fcntl_may_say((int)call->flags, error);
 	if (error == EINPROGRESS)
 		return call->nonblocking;
 	if (error != EAGAIN || !(flags & CALL_BLOCKS))
@@ -158,6 +178,18 @@ bool call_may_say(const struct call *call, int error)
 	if (flags & moves || call->id == CALL_accept)
 		return call->nonblocking;
 	return true;
+}
+
+int call_clock(const struct call *call)
+{
+	switch (call->id) {
+	case CALL_clock_gettime:
+		return (int)call->flags;
+	case CALL_gettimeofday:
+	case CALL_time:
+		return CLOCK_REALTIME;
+	}
+	return -1;
 }
 
 bool call_has_buffer(unsigned id)

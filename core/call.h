@@ -136,6 +136,8 @@ struct call {
 	uint16_t id;	  /* enum call_id */
 	bool at_site;	  /* came by the site door: result is -errno */
 	bool nonblocking; /* O_NONBLOCK or MSG_DONTWAIT, if it was asked for */
+	bool loses;	  /* what was written and not synced is gone */
+	bool is_warped;	  /* the time that it tells is bent, core/warp.h */
 
 	/* What it is about; a door fills what the row's view names. */
 	int fd, fd2, dirfd, dirfd2; /* -1 if none; AT_FDCWD as it stands */
@@ -147,6 +149,11 @@ struct call {
 	size_t len;  /* bytes asked for, over all of iov or msg */
 	size_t size; /* bytes to allocate, to map, or the new length */
 	unsigned iovcnt, addrlen, flags, msgflags;
+
+	/* What the hook has found out for a model that asks it, before it
+	 * judges: bytes that there is room for, time that is owed. */
+	size_t room;
+	uint64_t owed_ns;
 
 	/* The verdict: faults write it, hook.c acts on it in one fixed order:
 	 * delay, hang, kill or exit (unless after), the call or not,
@@ -164,6 +171,7 @@ struct call {
 	size_t len_max;	       /* short: at most so many bytes; 0: no limit */
 	uint32_t corrupt_bits; /* bits to flip in what was moved; 0: none */
 	uint64_t corrupt_seed;
+	uint32_t rot_ppm; /* blocks of a file with a wrong bit; 0: none */
 };
 
 /* call_fill - a call as its number's row says: args are the kernel's, of the
@@ -175,7 +183,11 @@ void call_fill(const struct call_kernel *row, unsigned id,
 /* call_may_say - may this very call report the error?  EAGAIN and EINPROGRESS
  * say "would block", which only a non-blocking descriptor ever says where the
  * call waits for data; fork's or mmap's EAGAIN says "out of something" and
- * fits always.  Looks at nonblocking.  Pure. */
+ * fits always; a lock's errors fit only fcntl's commands for locks.  Looks at
+ * nonblocking and flags.  Pure. */
 bool call_may_say(const struct call *call, int error);
+
+/* call_clock - the clockid_t that the call tells; -1: it tells no time. */
+int call_clock(const struct call *call);
 
 #endif

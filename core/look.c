@@ -1,5 +1,32 @@
 #include "core/look.h"
 
+/* A tree's own root: the glob without the slash and the stars at its end.  What
+ * was no glob may be written as classes of one letter. */
+static bool is_root(const char *glob, const char *text)
+{
+	while (*glob && !(glob[0] == '/' && glob[1] == '*' && glob[2] == '*' &&
+			  !glob[3])) {
+		char c = *glob++;
+
+		if (c == '[' && glob[0] && glob[1] == ']') {
+			c = glob[0];
+			glob += 2;
+		}
+		if (*text++ != c)
+			return false;
+	}
+	return *glob && !*text;
+}
+
+bool rule_path_match(const struct plan *plan, const struct plan_rule *rule,
+		     const char *text)
+{
+	const char *glob = plan->base + rule->path_off;
+
+	return glob_match(glob, text) ||
+	       (fault_table[rule->fault]->is_model && is_root(glob, text));
+}
+
 #define TCP_LISTEN_HEX "0A" /* proc(5), /proc/net/tcp: the state column */
 
 static bool rule_fits(const struct plan *plan, unsigned r,
@@ -9,8 +36,7 @@ static bool rule_fits(const struct plan *plan, unsigned r,
 	unsigned want = rule->selectors;
 
 	if (want & SELECT_PATH &&
-	    !(look->path &&
-	      glob_match(plan->base + rule->path_off, look->path)))
+	    !(look->path && rule_path_match(plan, rule, look->path)))
 		return false;
 	if (want & SELECT_PEER &&
 	    !(look->has_peer &&

@@ -138,6 +138,18 @@ static bool is_arg_sound(enum arg_type type, const struct fault_arg *arg)
 		return arg->v[0] <= 255;
 	case ARG_BITS:
 		return arg->v[0] >= 1 && arg->v[0] <= 64;
+	case ARG_LIMIT:
+		return arg->v[0] <= INT64_MAX;
+	case ARG_COUNT:
+		return arg->v[0] >= 1 && arg->v[0] <= INT32_MAX;
+	case ARG_SHARE:
+		return arg->v[0] >= 1 && arg->v[0] <= 1000000;
+	case ARG_SHIFT:
+		return error >= -WARP_SHIFT_MAX_NS &&
+		       error <= WARP_SHIFT_MAX_NS;
+	case ARG_DRIFT:
+		return error >= WARP_DRIFT_MIN_PPM &&
+		       error <= WARP_DRIFT_MAX_PPM;
 	}
 	return false;
 }
@@ -204,7 +216,7 @@ static bool is_rule_sound(const struct plan_header *h,
 
 	if (rule->fault >= FAULT_COUNT || rule->at > AT_AFTER ||
 	    rule->per > PER_FD || rule->side > SIDE_SERVER || rule->also > 1 ||
-	    rule->adversarial > 1 || rule->pad != 0)
+	    rule->adversarial > 1 || rule->clock > CLOCKS_ALL)
 		return false;
 	fault = fault_table[rule->fault];
 	return (rule->at == AT_BEFORE || fault->may_be_after) &&

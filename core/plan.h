@@ -8,6 +8,7 @@
 #define MISHAP_CORE_PLAN_H
 
 #include "core/fault.h"
+#include "core/warp.h"
 
 #define PLAN_MAGIC 0x3150414853494d21ull /* "!MISHAP1" */
 #define PLAN_BYTES_MAX (4u << 20)
@@ -30,7 +31,8 @@ enum rule_selectors {
 	SELECT_EXE = 1 << 6,
 	SELECT_FRAME = 1 << 7,
 	SELECT_SIDE = 1 << 8,
-	SELECT_ALL = (1 << 9) - 1,
+	SELECT_CLOCK = 1 << 9,
+	SELECT_ALL = (1 << 10) - 1,
 };
 /* These need the object behind the fd: one look per fd, then cached. */
 #define SELECT_OBJECT (SELECT_PATH | SELECT_PEER | SELECT_HOST | SELECT_SIDE)
@@ -62,7 +64,7 @@ struct plan_rule {
 	uint32_t selectors, triggers;
 	uint32_t phases; /* bit i: holds in phase i */
 	uint16_t fault; /* enum fault_id */
-	uint8_t at, per, side, also, adversarial, pad;
+	uint8_t at, per, side, also, adversarial, clock; /* enum clock_set */
 	struct fault_arg arg;
 	uint64_t nth_first, nth_last, nth_step; /* 1-based; step >= 1 */
 	uint64_t times, after_ns, after_bytes, after_calls;
@@ -148,6 +150,10 @@ bool trigger_holds(const struct plan *plan, const struct plan_rule *rule,
  * after it is any number of whole components, none included; no escapes, a
  * `[` that nothing closes is itself.  Linear but for tries that fail late. */
 bool glob_match(const char *glob, const char *text);
+/* rule_path_match - does the rule's path= match?  A model's tree has its own
+ * root in it. */
+bool rule_path_match(const struct plan *plan, const struct plan_rule *rule,
+		     const char *text);
 /* peer_match - an IPv4 peer may come as ::ffff:a.b.c.d and may be wanted so;
  * AF_UNIX names as in ss(8): an abstract one starts with @. */
 bool peer_match(const struct plan *plan, const struct plan_peer *want,

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "preload/around.h"
-#include "preload/guest.h"
+#include "preload/model.h"
 
 /* Longer corrupted writes are cut to this, which write(2) allows. */
 #define CORRUPT_BYTES_MAX (16u << 20)
@@ -247,6 +247,19 @@ static long call_bent(struct flight *flight, struct bend *bend)
 	return ret;
 }
 
+static void rot_flip(void *bend, size_t byte, unsigned bit)
+{
+	*byte_at(bend, byte) ^= (uint8_t)(1u << bit);
+}
+
+static void rot_settle(struct flight *flight, struct bend *bend, size_t moved)
+{
+	unsigned n = moved ? rot_bits(flight, moved, NULL, NULL) : 0;
+
+	if (n && rules_settle(flight, PENDING_BYTES, n, false))
+		rot_bits(flight, moved, rot_flip, bend);
+}
+
 /* What came, or went, is bent: not before the books have it, coming in; as far
  * as it got, going out. */
 static void bend_settle(struct flight *flight, struct bend *bend, long ret)
@@ -258,6 +271,10 @@ static void bend_settle(struct flight *flight, struct bend *bend, long ret)
 
 	if (moved > bend->len)
 		moved = bend->len;
+	if (call->rot_ppm) {
+		rot_settle(flight, bend, moved);
+		return;
+	}
 	if (call_table[call->id].flags & CALL_MOVES_IN) {
 		n = moved ? bits_choose(call, moved, bend->bits) : 0;
 		if (n && rules_settle(flight, PENDING_BYTES, n, false))
@@ -278,7 +295,8 @@ long bend_call(struct flight *flight, bool needs_after)
 	bool is_vector = call->iov || call->msg;
 	long ret;
 
-	if (!call->corrupt_bits && !is_vector && !needs_after) {
+	if (!call->corrupt_bits && !call->rot_ppm && !is_vector &&
+	    !needs_after) {
 		*flight_reg(flight, flight->row->view.len) = call->len_max;
 		return BEND_PROCEED;
 	}
@@ -288,7 +306,7 @@ long bend_call(struct flight *flight, bool needs_after)
 		ret = call_bent(flight, &bend);
 	else
 		ret = around_call(flight->regs);
-	if (call->corrupt_bits)
+	if (call->corrupt_bits || call->rot_ppm)
 		bend_settle(flight, &bend, ret);
 	copy_close(&bend.bytes);
 	copy_close(&bend.vector);

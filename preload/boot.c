@@ -13,6 +13,8 @@
 
 #include "preload/guest.h"
 #include "preload/mark.h"
+#include "preload/model.h"
+#include "preload/warp.h"
 
 /* What the doors look at while nothing is mapped. */
 static const _Alignas(SHARED_PAGE) uint8_t inert[SHARED_PAGE];
@@ -184,6 +186,8 @@ void guest_boot(void)
 	guest_state = state;
 	exe_look();
 	quick_fill();
+	warp_look();
+	heap_look();
 }
 
 /* Only glibc's way to cancel threads is known to bear patched sites. */

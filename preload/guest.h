@@ -34,6 +34,25 @@ enum pending_kind {
 	PENDING_COUNT,
 };
 
+/* What a model wants settled once the call was made, model.h. */
+enum note_kind {
+	NOTE_NONE,
+	NOTE_GROWS,
+	NOTE_GIVES,
+	NOTE_STATFS,
+	NOTE_UNSYNCED,
+	NOTE_SYNCS,
+};
+
+struct undo;
+struct model_note {
+	uint8_t kind, rule;
+	int fd;
+	int64_t offset, from; /* where a write begins, and where it grows */
+	int64_t taken;	      /* bytes of room, taken or given */
+	struct undo *undo;
+};
+
 /* One call, from a door to its end. */
 struct flight {
 	const struct call_kernel *row; /* of a system call; else NULL */
@@ -49,6 +68,8 @@ struct flight {
 	uint64_t weighs;      /* rules that want to know what was moved */
 	bool net_tracks;      /* bytes of a socket are held back: count them */
 	size_t net_seen;      /* then, how many of them may be taken */
+	uint64_t warps;	      /* rules that bend the time that it tells */
+	struct model_note note;
 	struct call call;     /* id always; the rest when filled */
 	struct decision pending[PENDING_COUNT];
 };
@@ -60,6 +81,7 @@ struct thread {
 	uint32_t ordinal;	 /* 0: the main thread */
 	uint32_t exec_bytes;
 	char *exec_map;	       /* see exec.c */
+	uint64_t cpu_paid_ns;  /* CPU time that cpu.slow has had paid */
 	uint64_t delay_end_ns; /* of one that a handler cut short; see act.c */
 	int32_t delay_fd;
 	uint32_t delay_call;

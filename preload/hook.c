@@ -11,7 +11,9 @@
 #include "preload/around.h"
 #include "preload/guest.h"
 #include "preload/late.h"
+#include "preload/model.h"
 #include "preload/net.h"
+#include "preload/warp.h"
 
 uint64_t *flight_reg(const struct flight *flight, unsigned n)
 {
@@ -196,6 +198,14 @@ static bool ends_before(const struct call *call)
 	return !call->after && (call->kill_signal || call->exit_status >= 0);
 }
 
+/* The call was made, or came to nothing with ret: the books want to know. */
+static void site_settle(struct flight *flight, long ret)
+{
+	if (UNLIKELY(flight->note.kind != NOTE_NONE))
+		model_settle(flight, ret);
+	rules_weigh(flight, ret);
+}
+
 /* Everything that a decided call at a site needs; SITE_PROCEED only if the
  * call shall run where it stands. */
 static long site_act(struct flight *flight)
@@ -215,6 +225,7 @@ static long site_act(struct flight *flight)
 		keep_count(regs, (uint64_t)-1);
 	if (ret < 0) {
 		keep_count(regs, 1);
+		site_settle(flight, ret);
 		sleep_remains(flight);
 		site_return(regs, ret);
 		return SITE_RETURN;
@@ -223,6 +234,8 @@ static long site_act(struct flight *flight)
 		keep_count(regs, 1);
 		if (call->has_result)
 			message_empty(call);
+		if (call->loses)
+			unsynced_lose(call->fd);
 		sleep_remains(flight);
 		act_after(flight);
 		site_return(regs, net_act(flight, site_result(flight, 0)));
@@ -235,7 +248,7 @@ static long site_act(struct flight *flight)
 		call->len_max = flight->net_seen;
 	if (call->id == CALL_execve)
 		ret = exec_call(regs);
-	else if (call->len_max || call->corrupt_bits)
+	else if (call->len_max || call->corrupt_bits || call->rot_ppm)
 		ret = bend_call(flight, needs_after);
 	else if (needs_after)
 		ret = around_call(regs);
@@ -243,7 +256,7 @@ static long site_act(struct flight *flight)
 		return SITE_PROCEED;
 	if (ret == BEND_PROCEED)
 		return SITE_PROCEED;
-	rules_weigh(flight, ret);
+	site_settle(flight, ret);
 	if (flight->net_tracks)
 		net_ends(flight, ret);
 	if (!is_error(ret) && call->error &&
@@ -297,11 +310,16 @@ long site_hook(struct site_regs *regs)
 	if (row->other_arg &&
 	    flight_arg(&flight, row->other_arg) & row->other_mask)
 		id = row->other_id;
+	if (id == CALL_NONE && warp_wants(nr)) {
+		site_return(regs, warp_call(regs));
+		return SITE_RETURN;
+	}
 	if (id == CALL_NONE)
 		return site_refuse(regs);
 	flight.call.id = (uint16_t)id;
 	flight.filled = false;
-	flight.weighs = 0;
+	flight.weighs = flight.warps = 0;
+	flight.note.kind = NOTE_NONE;
 	flight.net_tracks = false;
 	if (UNLIKELY(id == CALL_stat) && guest_ledger_is_kept() &&
 	    ledger_told(&flight))
@@ -321,12 +339,14 @@ long site_hook(struct site_regs *regs)
 		ret = late_map(regs);
 	else if (!acts && flight.weighs)
 		ret = around_call(regs);
+	else if (!acts && warp_wants(nr))
+		ret = warp_call(regs);
 	else if (!acts && id == CALL_execve)
 		ret = exec_call(regs);
 	else
 		return SITE_PROCEED;
 	if (!acts && flight.weighs)
-		rules_weigh(&flight, ret);
+		site_settle(&flight, ret);
 	site_return(regs, ret);
 	return SITE_RETURN;
 }
@@ -383,6 +403,8 @@ intptr_t hook_after(struct flight *flight, intptr_t ret)
 	    (!symbol_succeeded(fails, ret) ||
 	     !rules_settle(flight, PENDING_ERROR, 0, false)))
 		call->error = 0;
+	if (flight->warps && symbol_succeeded(fails, ret))
+		ret = warp_reading(flight, ret);
 	if (call->after)
 		act_after(flight);
 	if (!call->error)

@@ -9,8 +9,10 @@
 #include <time.h>
 
 #include "preload/guest.h"
+#include "preload/model.h"
 #include "preload/net.h"
 #include "preload/stack.h"
+#include "preload/warp.h"
 
 #define WAIT_SLICE_NS 200000
 #define WAIT_SLICES   25 /* 5 ms in all */
@@ -158,8 +160,9 @@ void rules_weigh(const struct flight *flight, long moved)
 }
 
 /* Does the fault fit this very call?  If not, the call doesn't match. */
-static bool fault_applies(struct flight *flight, const struct plan_rule *rule)
+static bool fault_applies(struct flight *flight, unsigned r)
 {
+	const struct plan_rule *rule = &guest_plan.rules[r];
 	const struct fault *fault = fault_table[rule->fault];
 
 	if (fault->arg == ARG_ERROR &&
@@ -171,19 +174,22 @@ static bool fault_applies(struct flight *flight, const struct plan_rule *rule)
 		return false;
 	if (!net_applies(flight, rule))
 		return false;
-	return rule->fault != FAULT_short ||
+	if (fault->is_model || fault->attends)
+		return model_applies(flight, r);
+	return (rule->fault != FAULT_short && rule->fault != FAULT_torn) ||
 	       bend_can_cut(flight, rule->arg.v[0]);
 }
 
 static bool may_act(const struct plan_rule *rule, struct trigger_input *in)
 {
+	bool stands = fault_table[rule->fault]->stands && warp_stands(in->rule);
 	uint64_t now_ns = 0;
 
 	if (rule->triggers & TRIGGER_AFTER_NS) {
 		now_ns = clock_ns();
 		in->since_ns = now_ns - PEEK(guest_state->phase_ns);
 	}
-	if (!trigger_holds(&guest_plan, rule, in))
+	if (!stands && !trigger_holds(&guest_plan, rule, in))
 		return false;
 	if (!PEEK(guest_state->armed) || PEEK(guest_state->halted))
 		return false; /* the doors are just being closed */
@@ -228,7 +234,7 @@ static void decision_publish(const struct flight *flight,
 	atomic_fetch_sub(&guest_process->deciding, 1);
 	/* The first of this process, and not its last. */
 	if (event.flags & EVENT_CHILD && event.fault != FAULT_kill &&
-	    event.fault != FAULT_exit)
+	    event.fault != FAULT_torn && event.fault != FAULT_exit)
 		attend_ask();
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0,
 	     0);
@@ -241,12 +247,25 @@ static struct decision *pending_of(struct flight *flight,
 {
 	unsigned flags = call_table[flight->call.id].flags;
 
-	if (rule->fault == FAULT_corrupt)
+	if (rule->fault == FAULT_corrupt || rule->fault == FAULT_rot)
 		return &flight->pending[PENDING_BYTES];
 	if (rule->fault == FAULT_late ||
 	    (rule->fault == FAULT_fail && flags & CALL_RELEASES_FD))
 		return &flight->pending[PENDING_ERROR];
 	return NULL;
+}
+
+/* A clock is bent from now on; true: that was said of this process before, and
+ * this reading needs no decision of its own. */
+static bool warp_goes_on(struct flight *flight, unsigned r)
+{
+	if (!warp_stands(r))
+		warp_begin(r);
+	flight->warps |= 1ull << r;
+	if (warp_announce(r))
+		return false;
+	flight->acts = true;
+	return true;
 }
 
 /* The verdict parts of two rules on one call are joined by the faults. */
@@ -258,11 +277,16 @@ static void rule_match(struct flight *flight, unsigned r)
 	struct trigger_input in;
 	uint64_t mask = 0;
 
-	if (!first_look(flight) || !fault_applies(flight, rule) ||
+	if (!first_look(flight) || !fault_applies(flight, r) ||
 	    !rule_count(flight, r, &in, &decision) || flight->ended ||
 	    !may_act(rule, &in))
 		return;
-	if (!pending && !decision_begin(&decision, false, &mask))
+	if (fault_table[rule->fault]->stands && warp_goes_on(flight, r)) {
+		flight->ended = !rule->also;
+		return;
+	}
+	if (!pending &&
+	    !decision_begin(&decision, flight->warps >> r & 1, &mask))
 		return;
 	was = *call;
 	decision_judge(rule, &in, call);
@@ -285,7 +309,8 @@ static void judge_begins(struct flight *flight)
 	flight->ended = flight->acts = false;
 	flight->has_objects = false;
 	flight->hang_phases = 0;
-	flight->weighs = 0;
+	flight->weighs = flight->warps = 0;
+	flight->note.kind = NOTE_NONE;
 	for (unsigned kind = 0; kind < PENDING_COUNT; kind++)
 		flight->pending[kind].is_set = false;
 }

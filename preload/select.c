@@ -93,8 +93,7 @@ static bool path_look(const struct flight *flight, const struct path_arg *arg,
 	for (uint64_t left = n < 0 ? 0 : wanted; left; left &= left - 1) {
 		unsigned r = (unsigned)__builtin_ctzll(left);
 
-		if (glob_match(guest_plan.base + guest_plan.rules[r].path_off,
-			       buf))
+		if (rule_path_match(&guest_plan, &guest_plan.rules[r], buf))
 			*rules |= 1ull << r;
 	}
 	if (buf != small)
@@ -197,6 +196,13 @@ static bool object_holds(struct flight *flight, unsigned r,
 	return objects_of_fd(flight, flight->call.fd) >> r & 1;
 }
 
+static bool clock_holds(struct flight *flight, const struct plan_rule *rule)
+{
+	int clock = call_clock(&flight->call);
+
+	return clock >= 0 && clock_is_of(clock, rule->clock);
+}
+
 bool select_holds(struct flight *flight, unsigned r)
 {
 	const struct plan_rule *rule = &guest_plan.rules[r];
@@ -211,6 +217,8 @@ bool select_holds(struct flight *flight, unsigned r)
 		if (fd < rule->fd_first || fd > rule->fd_last)
 			return false;
 	}
+	if (want & SELECT_CLOCK && !clock_holds(flight, rule))
+		return false;
 	if (want & SELECT_OBJECT && !object_holds(flight, r, rule))
 		return false;
 	if (want & SELECT_SIZE && !size_holds(flight, rule))

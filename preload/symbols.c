@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "preload/guest.h"
+#include "preload/heap.h"
+#include "preload/model.h"
 #include "preload/twin.h"
 
 #define OPEN(...) __VA_ARGS__
@@ -115,6 +116,95 @@ static int posix_spawnp_bringing(pid_t *ret_pid, const char *path,
 	return real.posix_spawnp(ret_pid, path, actions, attr, argv, env);
 }
 
+/* ---- bodies that count the heap, for alloc.limit ---------------------- */
+
+static size_t heap_usable(void *p)
+{
+	if (!p)
+		return 0;
+	return arena_has(p) ? arena_size(p) : real.malloc_usable_size(p);
+}
+
+static void *heap_add(void *p)
+{
+	RAISE(guest_heap_bytes, (int64_t)heap_usable(p));
+	return p;
+}
+
+static void *malloc_counted(size_t size)
+{
+	return heap_add(real.malloc(size));
+}
+
+static void *calloc_counted(size_t n, size_t size)
+{
+	return heap_add(real.calloc(n, size));
+}
+
+/* 0 bytes free it, realloc(3); a failure leaves it alone. */
+static void *realloc_counted(void *old, size_t size)
+{
+	size_t was = arena_has(old) ? 0 : heap_usable(old);
+	void *p = realloc_moving(old, size);
+
+	if (arena_has(old))
+		return p; /* that was a malloc of ours, counted */
+	if (p || !size)
+		RAISE(guest_heap_bytes, (int64_t)(heap_usable(p) - was));
+	return p;
+}
+
+static void *reallocarray_counted(void *old, size_t n, size_t size)
+{
+	size_t was = arena_has(old) ? 0 : heap_usable(old);
+	void *p = reallocarray_moving(old, n, size);
+
+	if (arena_has(old))
+		return p;
+	if (p || !n || !size)
+		RAISE(guest_heap_bytes, (int64_t)(heap_usable(p) - was));
+	return p;
+}
+
+static void *memalign_counted(size_t align, size_t size)
+{
+	return heap_add(real.memalign(align, size));
+}
+
+static void *aligned_alloc_counted(size_t align, size_t size)
+{
+	return heap_add(real.aligned_alloc(align, size));
+}
+
+static int posix_memalign_counted(void **out, size_t align, size_t size)
+{
+	int error = real.posix_memalign(out, align, size);
+
+	if (!error)
+		heap_add(*out);
+	return error;
+}
+
+static void free_counted(void *p)
+{
+	RAISE(guest_heap_bytes, -(int64_t)heap_usable(p));
+	real.free(p);
+}
+
+/* What was given out before is the loader's, and little. */
+static void heap_count(void)
+{
+	guest_heap_usable = heap_usable;
+	go.malloc = malloc_counted;
+	go.calloc = calloc_counted;
+	go.realloc = realloc_counted;
+	go.reallocarray = reallocarray_counted;
+	go.memalign = memalign_counted;
+	go.aligned_alloc = aligned_alloc_counted;
+	go.posix_memalign = posix_memalign_counted;
+	go.free = free_counted;
+}
+
 /* ---- finding them ----------------------------------------------------- */
 
 static enum { UNRESOLVED, RESOLVING, RESOLVED } resolved;
@@ -145,6 +235,8 @@ void symbols_resolve(void)
 	go.pthread_create = thread_create;
 	go.posix_spawn = posix_spawn_bringing;
 	go.posix_spawnp = posix_spawnp_bringing;
+	if (guest_heap_counts)
+		heap_count();
 }
 
 bool symbols_ready(void)
@@ -208,12 +300,14 @@ static void *early_reallocarray(void *old, size_t n, size_t size)
 
 static void *early_memalign(size_t align, size_t size)
 {
-	return symbols_ready() ? memalign(align, size) : early_block(align, size);
+	return symbols_ready() ? memalign(align, size)
+			       : early_block(align, size);
 }
 
 static void *early_aligned_alloc(size_t align, size_t size)
 {
-	return symbols_ready() ? aligned_alloc(align, size) : early_block(align, size);
+	return symbols_ready() ? aligned_alloc(align, size)
+			       : early_block(align, size);
 }
 
 static int early_posix_memalign(void **out, size_t align, size_t size)
@@ -244,7 +338,7 @@ static size_t early_malloc_usable_size(void *p)
 #define EARLY(ret, symbol, params, args)                                       \
 	static ret early_##symbol params                                       \
 	{                                                                      \
-		symbols_ready();                                                       \
+		symbols_ready();                                               \
 		return symbol args;                                            \
 	}
 

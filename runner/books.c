@@ -136,6 +136,10 @@ char *books_rule_why(const struct evidence *evidence, size_t index)
 			"never fired: it matched %llu call%s, and none "
 			"of them came to a success that it could spoil",
 			matched, matched == 1 ? "" : "s");
+	if (!matched && calls && fault_table[rule->plan.fault]->is_model)
+		return words_say("never fired: %llu call%s came that it is "
+				 "about, and none that it had to act on",
+				 calls, calls == 1 ? "" : "s");
 	if (matched)
 		return words_say("never fired, though it matched %llu call%s",
 				 matched, matched == 1 ? "" : "s");

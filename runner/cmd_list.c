@@ -244,6 +244,11 @@ static int list_faults(struct list *list)
 		[ARG_DELAY] = "=TIME",	  [ARG_BYTES] = "=BYTES",
 		[ARG_SIGNAL] = "=SIGNAL", [ARG_STATUS] = "=STATUS",
 		[ARG_BITS] = "=Nbits",
+		[ARG_LIMIT] = "=BYTES",
+		[ARG_COUNT] = "=N",
+		[ARG_SHARE] = "=SHARE",
+		[ARG_SHIFT] = "=+TIME",
+		[ARG_DRIFT] = "=+SHARE",
 	};
 
 	for (unsigned i = 0; i < FAULT_COUNT; i++) {
@@ -251,7 +256,7 @@ static int list_faults(struct list *list)
 		char word[40], row[48];
 
 		snprintf(word, sizeof(word), "%s%s", fault->name,
-			 takes[fault->arg]);
+			 fault->is_model ? "" : takes[fault->arg]);
 		if (list->json) {
 			json_array_append_new(
 				list->json,

@@ -1,10 +1,22 @@
 /* From what was seen to what an oracle can judge. */
+#include <signal.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "runner/clock.h"
 #include "runner/engine.h"
 #include "runner/words.h"
+
+/* The signal that an event has killed its process with; 0: none. */
+static int event_signal(const struct event *event)
+{
+	if (event->flags & EVENT_LAPSED)
+		return 0;
+	if (event->fault == FAULT_torn)
+		return SIGKILL;
+	return event->fault == FAULT_kill ? (int)event->value : 0;
+}
 
 static bool was_killed_by_rule(const struct evidence *evidence,
 			       const struct ending *ending)
@@ -14,9 +26,8 @@ static bool was_killed_by_rule(const struct evidence *evidence,
 	for (size_t i = 0; i < evidence->events_count; i++) {
 		const struct event *event = &evidence->events[i];
 
-		if (event->fault == FAULT_kill && event->pid == ending->pid &&
-		    !(event->flags & EVENT_LAPSED) &&
-		    event->value == ending->signal)
+		if (event->pid == ending->pid &&
+		    event_signal(event) == ending->signal)
 			return true;
 	}
 	return false;
@@ -30,7 +41,9 @@ static void fault_times(struct evidence *evidence)
 
 		if (event->flags & EVENT_LAPSED)
 			continue;
-		if (event->fault == FAULT_delay && event->value > 0)
+		if ((event->fault == FAULT_delay ||
+		     event->fault == FAULT_cpu_slow) &&
+		    event->value > 0)
 			end_ns += (uint64_t)event->value;
 		if (end_ns > evidence->end_ns)
 			end_ns = evidence->end_ns;

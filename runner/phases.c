@@ -67,6 +67,16 @@ static void arm_unless_over(struct state *state)
 		shared_state_disarm(state);
 }
 
+/* What a rule keeps for all processes ends with the last of its phases. */
+static void rules_forget(const struct plan *plan, unsigned phase,
+			 struct state *state)
+{
+	for (uint32_t r = 0; r < plan->header->rules_count; r++)
+		for (unsigned i = 0; i < 4; i++)
+			if (!(plan->rules[r].phases & (1u << phase)))
+				atomic_store(&state->slot[r][i], 0);
+}
+
 void engine_arm(struct engine *engine, unsigned phase)
 {
 	struct state *state = engine->shared.state;
@@ -82,6 +92,7 @@ void engine_arm(struct engine *engine, unsigned phase)
 			arm_call(id, armed_nr, armed_call);
 	arm_books(engine, armed_nr);
 	engine_ledger_arm(engine, armed_nr);
+	rules_forget(&engine->plan, phase, state);
 	atomic_store(&state->phase, phase);
 	atomic_store(&state->phase_ns, clock_now_ns());
 	atomic_store(&state->armed, phase_has_rules(&engine->plan, phase));

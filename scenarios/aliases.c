@@ -84,6 +84,10 @@ static bool symbol_can_select(const char *view, unsigned selector)
 
 bool call_can_select(unsigned id, unsigned selector)
 {
+	const struct call call = { .id = (uint16_t)id };
+
+	if (selector == SELECT_CLOCK)
+		return call_clock(&call) >= 0;
 	for (unsigned nr = 0; nr < CALL_NR_MAX; nr++) {
 		const struct call_kernel *kernel = &call_kernel_table[nr];
 

@@ -103,6 +103,19 @@ static char *path_anchor(struct arena *arena, const char *glob, const char *cwd)
 	return out.bytes;
 }
 
+/* A model is about the whole tree under a path. */
+static char *tree_glob(struct arena *arena, const struct rule *rule, char *glob)
+{
+	size_t n = strlen(glob);
+
+	if (!fault_table[rule->plan.fault]->is_model ||
+	    strpbrk(rule->path, "*?["))
+		return glob;
+	while (n > 1 && glob[n - 1] == '/')
+		n--;
+	return arena_print(arena, "%.*s%s", (int)n, glob, n > 1 ? "/**" : "**");
+}
+
 /* ---- parts ------------------------------------------------------------- */
 
 /* A rule of the whole run holds its breath while the target recovers. */
@@ -135,11 +148,24 @@ static void compile_strings(struct plan_maker *maker, struct arena *arena,
 		plan.peer.path_off = maker_string(maker, rule->peer_path);
 		if (rule->path)
 			plan.path_off = maker_string(
-				maker, path_anchor(arena, rule->path, cwd));
+				maker,
+				tree_glob(arena, rule,
+					  path_anchor(arena, rule->path, cwd)));
 		if (!maker->error)
 			memcpy(maker->bytes + rules_at + i * sizeof(plan),
 			       &plan, sizeof(plan));
 	}
+}
+
+/* Those that it may act on, and those that its books need. */
+static bool rule_sees(const struct rule *rule, unsigned id)
+{
+	const struct fault *fault = fault_table[rule->plan.fault];
+
+	for (size_t i = 0; i < rule->calls_count; i++)
+		if (rule->calls[i] == id)
+			return true;
+	return fault->attends && fault->attends(id);
 }
 
 /* chain[call]: the rules that name it, in the order of the scenario. */
@@ -161,10 +187,8 @@ static void compile_chains(struct plan_maker *maker,
 	for (unsigned id = 0; id < CALL_COUNT; id++) {
 		chain[id][0] = (uint16_t)count;
 		for (size_t i = 0; i < scenario->rules_count; i++)
-			for (size_t j = 0; j < scenario->rules[i].calls_count;
-			     j++)
-				if (scenario->rules[i].calls[j] == id)
-					index[count++] = (uint16_t)i;
+			if (rule_sees(&scenario->rules[i], id))
+				index[count++] = (uint16_t)i;
 		chain[id][1] = (uint16_t)(count - chain[id][0]);
 	}
 	header->chain_off =

@@ -173,8 +173,8 @@ static void put_call(FILE *out, unsigned id)
 	for (size_t i = 0; i < call_twins_count; i++) {
 		if (call_twins[i].id != id)
 			continue;
-		fprintf(out, "%s`%s`", *comma ? comma : "\n\nBy symbol: ",
-			call_twins[i].name);
+		fprintf(out, "%s`%s`",
+			*comma ? comma : "\n\nBy symbol: ", call_twins[i].name);
 		comma = " ";
 	}
 	fputs(*comma ? ".\n\n" : "\n\n", out);
@@ -233,6 +233,14 @@ static const char *const faults_head =
 	"is\n"
 	"taken from the target's directory. `peer=NAME:PORT` is short for\n"
 	"`host=NAME peer=*:PORT`: a name is known as the target resolved it.\n";
+
+static const char *const models_head =
+	"\n## Models\n\n"
+	"    MODEL [argument=…] [selector=…] [trigger=…]\n\n"
+	"A model says itself what is done to which calls, and keeps books of\n"
+	"what there is left. A `path=` without a glob means the tree under "
+	"it.\n"
+	"A call that the model lets pass isn't counted as a match.\n";
 
 static void put_keys_of(FILE *out, char kind, const char *title)
 {
@@ -296,6 +304,20 @@ static void put_refusals(FILE *out, const struct fault *fault)
 	}
 }
 
+/* What it must see to know how things stand. */
+static void put_attended(FILE *out, const struct fault *fault)
+{
+	const char *comma = "- keeps its books by: ";
+
+	for (unsigned id = 0; id < CALL_COUNT; id++) {
+		if (!fault->attends(id))
+			continue;
+		fprintf(out, "%s%s", comma, call_table[id].name);
+		comma = ", ";
+	}
+	fputs(".\n", out);
+}
+
 static void put_fault(FILE *out, const struct fault *fault)
 {
 	static const char *const takes[] = {
@@ -306,10 +328,17 @@ static void put_fault(FILE *out, const struct fault *fault)
 		[ARG_SIGNAL] = "=SIGNAL",
 		[ARG_STATUS] = "=STATUS",
 		[ARG_BITS] = "=Nbits",
+		[ARG_LIMIT] = "=BYTES",
+		[ARG_COUNT] = "=NUMBER",
+		[ARG_SHARE] = "=SHARE",
+		[ARG_SHIFT] = "=+TIME, =-TIME",
+		[ARG_DRIFT] = "=+SHARE, =-SHARE",
 	};
 
-	fprintf(out, "\n### %s\n\n`%s%s`: %s.%s\n\n    %s\n\n", fault->name,
-		fault->name, takes[fault->arg], fault->says,
+	fprintf(out, "\n### %s\n\n`%s%s%s%s`: %s.%s\n\n    %s\n\n", fault->name,
+		fault->name, fault->is_model && fault->arg_key ? " " : "",
+		fault->is_model && fault->arg_key ? fault->arg_key : "",
+		takes[fault->arg], fault->says,
 		fault->may_be_after ? " `at=after`: once the call was made."
 				    : "",
 		fault->example);
@@ -319,7 +348,10 @@ static void put_fault(FILE *out, const struct fault *fault)
 	put_effect(out, fault, EFFECT_PARTIAL, "- executed in part: ");
 	put_effect(out, fault, EFFECT_EXECUTED, "- executed: ");
 	put_effect(out, fault, EFFECT_ENDS_PROCESS, "- ends the process: ");
-	put_refusals(out, fault);
+	if (fault->attends)
+		put_attended(out, fault);
+	if (!fault->is_model)
+		put_refusals(out, fault);
 }
 
 void faults_print_docs(FILE *out)
@@ -330,10 +362,15 @@ void faults_print_docs(FILE *out)
 	put_keys_of(out, 'f', "Words");
 	fputs("\n## Actions\n", out);
 	for (unsigned i = 0; i < FAULT_COUNT; i++)
-		put_fault(out, fault_table[i]);
-	fputs("\n## Not built yet\n\nThe actions `rate`, `drop` and `skew`, and "
-	      "the models `disk.full`, `net.down`, `dns.flaky`, "
-	      "`alloc.limit` and `power.cut`. `mishap check` names what comes "
+		if (!fault_table[i]->is_model)
+			put_fault(out, fault_table[i]);
+	fputs(models_head, out);
+	for (unsigned i = 0; i < FAULT_COUNT; i++)
+		if (fault_table[i]->is_model)
+			put_fault(out, fault_table[i]);
+	fputs("\n## Not built yet\n\nThe actions `rate` and `drop`, "
+	      "and the models `net.down`, `dns.flaky` "
+	      "and `power.cut`. `mishap check` names what comes "
 	      "nearest.\n",
 	      out);
 }

@@ -56,6 +56,7 @@ char *explain_argument(struct arena *arena, const struct rule *rule)
 	case ARG_DELAY:
 		return delay_words(arena, arg);
 	case ARG_BYTES:
+	case ARG_LIMIT:
 		return arg->v[0] < 1024 ? arena_print(arena, "%llu byte%s",
 						      (ull)arg->v[0],
 						      arg->v[0] == 1 ? "" : "s")
@@ -68,6 +69,16 @@ char *explain_argument(struct arena *arena, const struct rule *rule)
 	case ARG_BITS:
 		return arena_print(arena, "%llu bit%s", (ull)arg->v[0],
 				   arg->v[0] == 1 ? " is" : "s are");
+	case ARG_COUNT:
+		return arena_print(arena, "%llu", (ull)arg->v[0]);
+	case ARG_SHARE:
+		return print_ratio(arena, (uint32_t)arg->v[0]);
+	case ARG_SHIFT:
+		return arena_print(arena, "off by %s",
+				   print_shift(arena, (int64_t)arg->v[0]));
+	case ARG_DRIFT:
+		return arena_print(arena, "fast or slow by %s",
+				   print_drift(arena, (int64_t)arg->v[0]));
 	case ARG_NONE:
 		break;
 	}
@@ -79,9 +90,17 @@ char *explain_argument(struct arena *arena, const struct rule *rule)
 static char *what_words(struct arena *arena, const struct rule *rule)
 {
 	static const char *const blanks[] = {
-		[ARG_ERROR] = "this error",    [ARG_DELAY] = "this long",
-		[ARG_BYTES] = "so many bytes", [ARG_SIGNAL] = "this signal",
-		[ARG_STATUS] = "this status",  [ARG_BITS] = "bits are",
+		[ARG_ERROR] = "this error",
+		[ARG_DELAY] = "this long",
+		[ARG_BYTES] = "so many bytes",
+		[ARG_SIGNAL] = "this signal",
+		[ARG_STATUS] = "this status",
+		[ARG_BITS] = "bits are",
+		[ARG_LIMIT] = "so many bytes",
+		[ARG_COUNT] = "a number",
+		[ARG_SHARE] = "this share",
+		[ARG_SHIFT] = "off by this much",
+		[ARG_DRIFT] = "fast or slow by this",
 	};
 	const struct fault *fault = fault_table[rule->plan.fault];
 	const char *value = explain_argument(arena, rule);
@@ -140,6 +159,9 @@ static void add_size(struct builder *out, const struct plan_rule *plan)
 
 static void add_where(struct builder *out, const struct rule *rule)
 {
+	static const char *const clocks[] = { "any clock", "the time of day",
+					      "a monotonic clock",
+					      "any clock but CPU time" };
 	const struct plan_rule *plan = &rule->plan;
 
 	if (rule->path)
@@ -171,6 +193,8 @@ static void add_where(struct builder *out, const struct rule *rule)
 		builder_print(out, " in the program %s", rule->exe);
 	if (rule->frame)
 		builder_print(out, " from within %s", rule->frame);
+	if (plan->selectors & SELECT_CLOCK)
+		builder_print(out, " of %s", clocks[plan->clock]);
 }
 
 /* ---- when -------------------------------------------------------------- */

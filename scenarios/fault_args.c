@@ -132,6 +132,31 @@ static bool path_take(const struct value *value)
 	return glob_take(value, &value->parse->rule->path, SELECT_PATH);
 }
 
+/* One of up to three words; its place among them, or -1. */
+static int choice(const struct value *value, const char *a, const char *b,
+		  const char *c)
+{
+	const char *const words[] = { a, b, c };
+
+	for (int i = 0; i < 3; i++)
+		if (words[i] && text_is(value->text, value->n, words[i]))
+			return i;
+	return -1;
+}
+
+static bool clock_take(const struct value *value)
+{
+	struct plan_rule *plan = &value->parse->rule->plan;
+	int chosen = choice(value, "realtime", "monotonic", "all");
+
+	if (chosen < 0)
+		return value_wants(value,
+				   fault_key_table[FAULT_KEY_clock].wants);
+	plan->clock = (uint8_t)(CLOCKS_REALTIME + chosen);
+	plan->selectors |= SELECT_CLOCK;
+	return true;
+}
+
 bool fault_selector_read(struct fault_parse *parse, enum fault_key key,
 			 const struct word *word, size_t at)
 {
@@ -180,6 +205,8 @@ bool fault_selector_read(struct fault_parse *parse, enum fault_key key,
 		plan->side = value.text[0] == 'c' ? SIDE_CLIENT : SIDE_SERVER;
 		plan->selectors |= SELECT_SIDE;
 		return true;
+	case FAULT_KEY_clock:
+		return clock_take(&value);
 	default:
 		return false;
 	}
@@ -251,23 +278,12 @@ static bool p_take(const struct value *value)
 	if (!read_ratio(value->text, value->n, &ppm))
 		return value_wants(value, fault_key_table[FAULT_KEY_p].wants);
 	if (!ppm)
-		return value_wrong(value, "leave the rule out instead",
-				   "wants more than 0%: it would never act");
+		diag_warn(value->parse->diag,
+			  word_mark(value->parse->line, value->word), NULL,
+			  "p=0%% never holds: the rule counts and doesn't act");
 	plan->p_ppm = (uint32_t)ppm;
 	plan->triggers |= TRIGGER_P;
 	return true;
-}
-
-/* One of up to three words; its place among them, or -1. */
-static int choice(const struct value *value, const char *a, const char *b,
-		  const char *c)
-{
-	const char *const words[] = { a, b, c };
-
-	for (int i = 0; i < 3; i++)
-		if (words[i] && text_is(value->text, value->n, words[i]))
-			return i;
-	return -1;
 }
 
 bool fault_trigger_read(struct fault_parse *parse, enum fault_key key,
@@ -421,6 +437,12 @@ static bool signal_take(const struct value *value, struct fault_arg *arg)
 			   "wants a signal such as KILL or TERM");
 }
 
+static bool signed_take(struct fault_arg *arg, int64_t number)
+{
+	arg->v[0] = (uint64_t)number;
+	return true;
+}
+
 bool fault_arg_read(struct fault_parse *parse, const struct word *word,
 		    size_t at)
 {
@@ -431,15 +453,21 @@ bool fault_arg_read(struct fault_parse *parse, const struct word *word,
 		[ARG_SIGNAL] = "a signal such as KILL",
 		[ARG_STATUS] = "a status from 0 to 255",
 		[ARG_BITS] = "a number of bits such as 1bit",
+		[ARG_LIMIT] = "a number of bytes such as 0 or 64KiB",
+		[ARG_COUNT] = "a number from 1",
+		[ARG_SHARE] = "a share such as 1%",
+		[ARG_SHIFT] = "a time such as +1h, -90s or -20y",
+		[ARG_DRIFT] = "a share such as +10% or -50ppm",
 	};
 	struct fault_arg *arg = &parse->rule->plan.arg;
-	enum arg_type type = fault_table[parse->rule->plan.fault]->arg;
+	const struct fault *fault = fault_table[parse->rule->plan.fault];
+	enum arg_type type = fault->arg;
 	struct value value = { parse, word, at, word->text + at, word->n - at };
+	int64_t number;
 
 	if (at > word->n || !value.n || word->text[at - 1] != '=') {
 		diag_error(parse->diag, word_mark(parse->line, word), NULL,
-			   "'%s' wants %s",
-			   fault_table[parse->rule->plan.fault]->name,
+			   "'%s' wants %s", fault_arg_word(fault),
 			   examples[type]);
 		return false;
 	}
@@ -463,6 +491,27 @@ bool fault_arg_read(struct fault_parse *parse, const struct word *word,
 		break;
 	case ARG_BITS:
 		return bits_take(&value, arg);
+	case ARG_LIMIT:
+		if (read_bytes(value.text, value.n, true, &arg->v[0]))
+			return true;
+		break;
+	case ARG_COUNT:
+		if (read_count(value.text, value.n, INT32_MAX, &arg->v[0]) &&
+		    arg->v[0])
+			return true;
+		break;
+	case ARG_SHARE:
+		if (read_ratio(value.text, value.n, &arg->v[0]) && arg->v[0])
+			return true;
+		break;
+	case ARG_SHIFT:
+		if (read_shift(value.text, value.n, &number) && number)
+			return signed_take(arg, number);
+		break;
+	case ARG_DRIFT:
+		if (read_drift(value.text, value.n, &number) && number)
+			return signed_take(arg, number);
+		break;
 	}
 	return value_wants(&value, examples[type]);
 }

@@ -29,12 +29,9 @@ static const struct {
 static const struct {
 	const char *name, *instead;
 } absent_models[] = {
-	{ "disk.full", "nearest: write,pwrite,writev,fsync path=DIR/** "
-		       "fail=ENOSPC after=64KiB" },
 	{ "net.down", "nearest: connect,send,recv peer=HOST:PORT "
 		      "fail=ENETUNREACH adversarial" },
 	{ "dns.flaky", "nearest: getaddrinfo host=NAME fail=EAI_AGAIN p=30%" },
-	{ "alloc.limit", "nearest: alloc fail=ENOMEM size=1MiB+" },
 	{ "power.cut", "nearest: write,fsync,rename path=DIR/** kill=KILL" },
 };
 
@@ -120,7 +117,7 @@ static void unknown_call(struct fault_parse *parse, const struct word *word,
 	for (size_t i = 0; i < sizeof(absent_models) / sizeof(*absent_models);
 	     i++) {
 		if (text_is(name, n, absent_models[i].name)) {
-			parse->model = true;
+			parse->absent = true;
 			diag_error(parse->diag, mark, absent_models[i].instead,
 				   "the model '%s' is not built yet in "
 				   "mishap " MISHAP_VERSION,
@@ -161,6 +158,25 @@ static bool calls_word_read(struct fault_parse *parse, const struct word *word)
 	return good;
 }
 
+/* A model's name is all of the first word. */
+static bool model_parse(struct fault_parse *parse, const struct word *word)
+{
+	for (unsigned i = 0; i < FAULT_COUNT; i++) {
+		const struct fault *fault = fault_table[i];
+
+		if (!fault->is_model ||
+		    !text_is(word->text, word->n, fault->name))
+			continue;
+		parse->model = true;
+		parse->rule->plan.fault = (uint16_t)i;
+		for (unsigned id = 0; id < CALL_COUNT; id++)
+			if (!fault->refuses(id, NULL))
+				set_add(&parse->named, id, false);
+		return true;
+	}
+	return false;
+}
+
 bool fault_calls_parse(struct fault_parse *parse, const struct words *words,
 		       size_t *ret_next)
 {
@@ -168,6 +184,11 @@ bool fault_calls_parse(struct fault_parse *parse, const struct words *words,
 	size_t i = 0;
 	bool good = true;
 
+	*ret_next = 1;
+	parse->calls_word = first;
+	parse->calls_mark = line_mark(parse->line, first->at, first->end);
+	if (model_parse(parse, first))
+		return true;
 	do { /* `write, fsync`: a comma at the end goes on */
 		word = &words->items[i++];
 		good = calls_word_read(parse, word) && good;
@@ -237,9 +258,10 @@ static const char *blind_selector(const struct fault_parse *parse, unsigned id)
 		const char *name;
 		unsigned bit;
 	} selectors[] = {
-		{ "path", SELECT_PATH }, { "peer", SELECT_PEER },
-		{ "host", SELECT_HOST }, { "fd", SELECT_FD },
-		{ "size", SELECT_SIZE }, { "side", SELECT_SIDE },
+		{ "path", SELECT_PATH },   { "peer", SELECT_PEER },
+		{ "host", SELECT_HOST },   { "fd", SELECT_FD },
+		{ "size", SELECT_SIZE },   { "side", SELECT_SIDE },
+		{ "clock", SELECT_CLOCK },
 	};
 
 	for (size_t i = 0; i < sizeof(selectors) / sizeof(*selectors); i++)

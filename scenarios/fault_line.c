@@ -18,7 +18,6 @@ static const struct {
 } absent_actions[] = {
 	{ "rate", "nearest: delay=, on the calls that move the bytes" },
 	{ "drop", "nearest: hang, or fail=ETIMEDOUT" },
-	{ "skew", "the clock can't be bent yet" },
 };
 
 static bool value_start(const struct word *word, size_t *ret_name_n,
@@ -136,6 +135,29 @@ static bool key_take(struct fault_parse *parse, const struct word *word,
 	return fault_trigger_read(parse, key, word, at);
 }
 
+/* A model's argument; an action beside it is one too many. */
+static bool model_word_take(struct fault_parse *parse, const struct word *word,
+			    size_t name_n, bool has_value, size_t at)
+{
+	unsigned model = parse->rule->plan.fault;
+	const struct fault *fault = fault_table[model];
+
+	if (fault->arg_key && text_is(word->text, name_n, fault->arg_key))
+		return action_take(parse, word, model, has_value, at);
+	for (unsigned i = 0; i < FAULT_COUNT; i++) {
+		if (fault_table[i]->is_model ||
+		    !text_is(word->text, name_n, fault_table[i]->name))
+			continue;
+		diag_error(parse->diag, word_mark(parse->line, word), NULL,
+			   "'%s' is a model: it says itself what is done to "
+			   "which calls, and takes no action",
+			   fault->name);
+		return false;
+	}
+	unknown_word(parse, word, name_n);
+	return false;
+}
+
 static bool word_take(struct fault_parse *parse, const struct word *word)
 {
 	size_t name_n, at;
@@ -144,11 +166,52 @@ static bool word_take(struct fault_parse *parse, const struct word *word)
 	for (unsigned i = 0; i < FAULT_KEY_COUNT; i++)
 		if (text_is(word->text, name_n, fault_key_table[i].name))
 			return key_take(parse, word, i, has_value, at);
+	if (parse->model)
+		return model_word_take(parse, word, name_n, has_value, at);
 	for (unsigned i = 0; i < FAULT_COUNT; i++)
-		if (text_is(word->text, name_n, fault_table[i]->name))
+		if (!fault_table[i]->is_model &&
+		    text_is(word->text, name_n, fault_table[i]->name))
 			return action_take(parse, word, i, has_value, at);
 	if (!is_absent(parse, word, name_n))
 		unknown_word(parse, word, name_n);
+	return false;
+}
+
+/* A model is the action; what it may lack is its argument. */
+static bool model_check(struct fault_parse *parse)
+{
+	const struct fault *fault = fault_table[parse->rule->plan.fault];
+
+	if (fault->arg == ARG_NONE ||
+	    (fault->arg_optional && !parse->action_word))
+		return true;
+	if (parse->action_word)
+		return fault_arg_read(parse, parse->action_word,
+				      parse->action_at);
+	diag_error(
+		parse->diag, parse->line->mark,
+		arena_print(parse->diag->arena, "such as: %s", fault->example),
+		"'%s' wants %s=", fault->name, fault->arg_key);
+	return false;
+}
+
+/* Said or not, a clock is bent; which one stands in the rule. */
+static bool clock_check(struct fault_parse *parse)
+{
+	struct plan_rule *plan = &parse->rule->plan;
+
+	if (!fault_table[plan->fault]->stands)
+		return true;
+	if (!(plan->selectors & SELECT_CLOCK)) {
+		plan->selectors |= SELECT_CLOCK;
+		plan->clock = CLOCKS_REALTIME;
+	}
+	if (plan->fault != FAULT_skew || plan->clock == CLOCKS_REALTIME ||
+	    (int64_t)plan->arg.v[0] >= 0 || plan->adversarial)
+		return true;
+	diag_error(parse->diag, word_mark(parse->line, parse->action_word),
+		   "to do it all the same, add 'adversarial'",
+		   "a monotonic clock never goes back");
 	return false;
 }
 
@@ -158,11 +221,14 @@ static bool action_check(struct fault_parse *parse)
 	struct builder names = { .arena = diag->arena };
 	const struct fault *fault;
 
+	if (parse->model)
+		return model_check(parse);
 	if (!parse->action_word) {
 		for (size_t i = 0; i < FAULT_COUNT; i++)
-			builder_print(&names, "%s%s%s", i ? " " : "",
-				      fault_table[i]->name,
-				      fault_table[i]->arg ? "=" : "");
+			if (!fault_table[i]->is_model)
+				builder_print(&names, "%s%s%s", i ? " " : "",
+					      fault_table[i]->name,
+					      fault_table[i]->arg ? "=" : "");
 		diag_error(diag, parse->line->mark,
 			   arena_print(diag->arena, "one of: %s", names.bytes),
 			   "this rule has no action");
@@ -177,7 +243,7 @@ static bool action_check(struct fault_parse *parse)
 			   NULL, "'%s' can't act after the call", fault->name);
 		return false;
 	}
-	return true;
+	return clock_check(parse);
 }
 
 static void rule_start(struct rule *rule, const struct mark *mark,
@@ -216,7 +282,7 @@ bool fault_line_parse(struct diag *diag, const struct line *line,
 		return false;
 	}
 	good = fault_calls_parse(&parse, &words, &next);
-	if (parse.model) /* its arguments are no words of ours */
+	if (parse.absent) /* its arguments are no words of ours */
 		return false;
 	for (size_t i = next; i < words.count; i++)
 		good = word_take(&parse, &words.items[i]) && good;

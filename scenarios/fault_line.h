@@ -25,7 +25,8 @@ struct fault_parse {
 	struct call_set named;
 	const struct word *calls_word, *action_word;
 	struct mark calls_mark;
-	bool model;	    /* it named a model instead of calls */
+	bool absent;	    /* it named a model that isn't built */
+	bool model;	    /* it names a model instead of calls */
 	uint32_t keys_seen; /* bit by FAULT_KEY_ */
 	size_t action_at;   /* byte of the action word where its value begins */
 };
@@ -68,6 +69,12 @@ bool fault_trigger_read(struct fault_parse *parse, enum fault_key key,
 			const struct word *word, size_t at);
 bool fault_arg_read(struct fault_parse *parse, const struct word *word,
 		    size_t at);
+
+/* fault_arg_word - what stands before `=` and the fault's argument. */
+static inline const char *fault_arg_word(const struct fault *fault)
+{
+	return fault->is_model ? fault->arg_key : fault->name;
+}
 
 /* fault_print.c */
 char *fault_line_print(struct arena *arena, const struct rule *rule,

@@ -72,8 +72,17 @@ static char *print_range(struct arena *arena, const char *first,
 	return arena_print(arena, "%s..%s", first, last);
 }
 
+/* What skew and its kin are about anyway. */
+static bool clock_is_implied(const struct plan_rule *plan)
+{
+	return fault_table[plan->fault]->stands &&
+	       plan->clock == CLOCKS_REALTIME;
+}
+
 static void print_selectors(struct builder *out, const struct rule *rule)
 {
+	static const char *const clocks[] = { "", "realtime", "monotonic",
+					      "all" };
 	const struct plan_rule *plan = &rule->plan;
 	struct arena *arena = out->arena;
 
@@ -100,6 +109,8 @@ static void print_selectors(struct builder *out, const struct rule *rule)
 	if (plan->selectors & SELECT_SIDE)
 		builder_print(out, " side=%s",
 			      plan->side == SIDE_CLIENT ? "client" : "server");
+	if (plan->selectors & SELECT_CLOCK && !clock_is_implied(plan))
+		builder_print(out, " clock=%s", clocks[plan->clock]);
 }
 
 char *fault_nth_print(struct arena *arena, const struct plan_rule *rule)
@@ -172,16 +183,24 @@ char *fault_arg_print(struct arena *arena, const struct fault *fault,
 	case ARG_DELAY:
 		return delay_print(arena, arg);
 	case ARG_BYTES:
+	case ARG_LIMIT:
 		return arg->v[0] % 1024
 			       ? arena_print(arena, "%llu", (ull)arg->v[0])
 			       : print_bytes(arena, arg->v[0]);
 	case ARG_SIGNAL:
 		return print_signal(arena, (int)arg->v[0]);
 	case ARG_STATUS:
+	case ARG_COUNT:
 		return arena_print(arena, "%llu", (ull)arg->v[0]);
 	case ARG_BITS:
 		return arena_print(arena, "%llubit%s", (ull)arg->v[0],
 				   arg->v[0] == 1 ? "" : "s");
+	case ARG_SHARE:
+		return print_ratio(arena, (uint32_t)arg->v[0]);
+	case ARG_SHIFT:
+		return print_shift(arena, (int64_t)arg->v[0]);
+	case ARG_DRIFT:
+		return print_drift(arena, (int64_t)arg->v[0]);
 	}
 	return arena_print(arena, "%s", "");
 }
@@ -192,9 +211,13 @@ char *fault_line_print(struct arena *arena, const struct rule *rule,
 	struct builder out = { .arena = arena };
 	const struct fault *fault = fault_table[rule->plan.fault];
 
-	print_calls(&out, named);
+	if (fault->is_model)
+		builder_print(&out, "%s", fault->name);
+	else
+		print_calls(&out, named);
 	print_selectors(&out, rule);
-	builder_print(&out, " %s", fault->name);
+	if (!fault->is_model || fault->arg != ARG_NONE)
+		builder_print(&out, " %s", fault_arg_word(fault));
 	if (fault->arg != ARG_NONE)
 		builder_print(&out, "=%s",
 			      fault_arg_print(arena, fault, &rule->plan.arg));

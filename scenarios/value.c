@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include "core/warp.h"
+
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -21,6 +23,23 @@ static const struct unit sizes[] = {
 	{ "GB", 1000000000ull }, { "MB", 1000000ull },
 	{ "kB", 1000ull },	 { 0 },
 };
+
+/* Of a clock that is set wrong: no calendar, 365 days. */
+static const struct unit shifts[] = {
+	{ "y", 365 * 86400000000000ull },
+	{ "d", 86400000000000ull },
+	{ "h", 3600000000000ull },
+	{ "m", 60000000000ull },
+	{ "s", 1000000000ull },
+	{ "ms", 1000000ull },
+	{ "us", 1000ull },
+	{ "ns", 1ull },
+	{ 0 },
+};
+
+static const struct unit drifts[] = { { "%", 10000ull },
+				      { "ppm", 1ull },
+				      { 0 } };
 
 static const struct unit shares[] = { { "%", 10000ull }, { 0 } };
 
@@ -93,6 +112,36 @@ bool read_bytes(const char *text, size_t n, bool bare, uint64_t *ret_bytes)
 bool read_ratio(const char *text, size_t n, uint64_t *ret_ppm)
 {
 	return read_quantity(text, n, shares, 1000000, ret_ppm);
+}
+
+static bool read_signed(const char *text, size_t n, const struct unit *units,
+			int64_t least, int64_t most, int64_t *ret)
+{
+	bool is_negative = n && text[0] == '-';
+	bool has_sign = is_negative || (n && text[0] == '+');
+	uint64_t size;
+	int64_t value;
+
+	if (!read_quantity(text + has_sign, n - has_sign, units, INT64_MAX,
+			   &size))
+		return false;
+	value = is_negative ? -(int64_t)size : (int64_t)size;
+	if (value < least || value > most)
+		return false;
+	*ret = value;
+	return true;
+}
+
+bool read_shift(const char *text, size_t n, int64_t *ret_ns)
+{
+	return read_signed(text, n, shifts, -WARP_SHIFT_MAX_NS,
+			   WARP_SHIFT_MAX_NS, ret_ns);
+}
+
+bool read_drift(const char *text, size_t n, int64_t *ret_ppm)
+{
+	return read_signed(text, n, drifts, WARP_DRIFT_MIN_PPM,
+			   WARP_DRIFT_MAX_PPM, ret_ppm);
 }
 
 bool read_rate(const char *text, size_t n, double *ret)
@@ -192,6 +241,31 @@ char *print_duration(struct arena *arena, uint64_t ns)
 			(unsigned long long)(ns / 1000000000ull),
 			(unsigned long long)(ns / 100000000ull % 10));
 	return print_quantity(arena, ns, times, &times[5]);
+}
+
+static uint64_t size_of(int64_t value)
+{
+	return value < 0 ? -(uint64_t)value : (uint64_t)value;
+}
+
+char *print_shift(struct arena *arena, int64_t ns)
+{
+	return arena_print(
+		arena, "%c%s", ns < 0 ? '-' : '+',
+		print_quantity(arena, size_of(ns), shifts, &shifts[7]));
+}
+
+char *print_drift(struct arena *arena, int64_t ppm)
+{
+	char sign = ppm < 0 ? '-' : '+';
+
+	if (ppm % 100)
+		return arena_print(arena,
+				   "%c%llu"
+				   "ppm",
+				   sign, (unsigned long long)size_of(ppm));
+	return arena_print(arena, "%c%s", sign,
+			   print_ratio(arena, size_of(ppm)));
 }
 
 char *print_bytes(struct arena *arena, uint64_t bytes)

@@ -19,6 +19,10 @@ bool read_count(const char *text, size_t n, uint64_t max, uint64_t *ret);
 bool read_duration(const char *text, size_t n, uint64_t *ret_ns);
 /* bare: a number without a unit is bytes too. */
 bool read_bytes(const char *text, size_t n, bool bare, uint64_t *ret_bytes);
+/* read_shift - a signed time, with days and years: +1h, -20y. */
+bool read_shift(const char *text, size_t n, int64_t *ret_ns);
+/* read_drift - a signed share in % or ppm. */
+bool read_drift(const char *text, size_t n, int64_t *ret_ppm);
 bool read_ratio(const char *text, size_t n, uint64_t *ret_ppm);
 /* read_rate - "40", "40/s", "40/m"; per second, or the bare number. */
 bool read_rate(const char *text, size_t n, double *ret);
@@ -26,6 +30,8 @@ bool read_rate(const char *text, size_t n, double *ret);
 bool read_signal(const char *text, size_t n, int *ret_signal);
 
 char *print_duration(struct arena *arena, uint64_t ns);
+char *print_shift(struct arena *arena, int64_t ns);
+char *print_drift(struct arena *arena, int64_t ppm);
 char *print_bytes(struct arena *arena, uint64_t bytes);
 char *print_ratio(struct arena *arena, uint64_t ppm);
 char *print_signal(struct arena *arena, int signal); /* "KILL", "RTMIN+1" */

@@ -194,6 +194,11 @@ static inline void guest_arg(struct plan_rule *rule, const char *value)
 	case ARG_BYTES:
 	case ARG_STATUS:
 	case ARG_BITS:
+	case ARG_LIMIT:
+	case ARG_COUNT:
+	case ARG_SHARE:
+	case ARG_SHIFT:
+	case ARG_DRIFT:
 		rule->arg.v[0] = strtoull(value, NULL, 0);
 		break;
 	}

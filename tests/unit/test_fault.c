@@ -2,6 +2,7 @@
 #include "core/fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "test.h"
@@ -13,8 +14,12 @@
 static struct fault_arg likely(const struct fault *fault)
 {
 	static const uint64_t likely_v[] = {
-		[ARG_ERROR] = EIO, [ARG_DELAY] = DELAY_FIXED, [ARG_BYTES] = 1,
-		[ARG_SIGNAL] = 9,  [ARG_STATUS] = 7,	      [ARG_BITS] = 3,
+		[ARG_ERROR] = EIO,   [ARG_DELAY] = DELAY_FIXED,
+		[ARG_BYTES] = 1,     [ARG_SIGNAL] = 9,
+		[ARG_STATUS] = 7,    [ARG_BITS] = 3,
+		[ARG_SHIFT] = 1000,  [ARG_DRIFT] = 1000,
+		[ARG_LIMIT] = 100,   [ARG_COUNT] = 4,
+		[ARG_SHARE] = 10000,
 	};
 
 	return (struct fault_arg){ .v = { likely_v[fault->arg], 1000, 1000 } };
@@ -35,6 +40,8 @@ static struct call fresh(unsigned id)
 			      .fd = 3,
 			      .len = 100,
 			      .exit_status = -1,
+			      .room = 60,
+			      .owed_ns = 5,
 			      .nonblocking = true };
 }
 
@@ -51,7 +58,7 @@ static struct call judged(unsigned fault, unsigned call_id)
 static void every_fault_is_whole(void **state)
 {
 	(void)state;
-	assert_true(FAULT_COUNT >= 11);
+	assert_true(FAULT_COUNT >= 14);
 	EACH_FAULT(f)
 	{
 		const struct fault *fault = fault_table[f];
@@ -75,6 +82,11 @@ static void every_example_begins_with_calls_that_it_fits(void **state)
 		const char *word = fault_table[f]->example;
 		size_t n;
 
+		if (fault_table[f]->is_model) {
+			n = strlen(fault_table[f]->name);
+			assert_memory_equal(word, fault_table[f]->name, n);
+			continue;
+		}
 		do {
 			unsigned id;
 
@@ -240,7 +252,8 @@ static void the_effect_that_is_told_is_the_verdict(void **state)
 			assert_true(call.len_max && !call.skip);
 			break;
 		case EFFECT_EXECUTED:
-			assert_true(call.delay_ns || call.corrupt_bits);
+			assert_true(call.delay_ns || call.corrupt_bits ||
+				    call.is_warped || call.rot_ppm);
 			assert_true(!call.skip && !call.error);
 			break;
 		case EFFECT_ENDS_PROCESS:
@@ -305,7 +318,6 @@ static void eagain_wants_a_descriptor_that_would_not_block(void **state)
 	assert_true(applies(FAULT_fail, CALL_fork, EAGAIN, 0, false));
 	assert_true(applies(FAULT_fail, CALL_mmap, EAGAIN, 0, false));
 	assert_true(applies(FAULT_fail, CALL_connect, EAGAIN, 0, false));
-	assert_true(applies(FAULT_fail, CALL_fcntl, EAGAIN, 0, false));
 	assert_false(applies(FAULT_fail, CALL_connect, EINPROGRESS, 0, false));
 	assert_true(applies(FAULT_fail, CALL_connect, EINPROGRESS, 0, true));
 	assert_true(fault_table[FAULT_fail]->may_force);
@@ -355,6 +367,58 @@ static void a_lie_reports_all_that_one_call_can_move(void **state)
 	call = judged(FAULT_eof, CALL_read);
 	assert_true(call.has_result && call.skip);
 	assert_int_equal(call.result, 0);
+}
+
+static void what_has_room_lands_and_the_rest_does_not(void **state)
+{
+	struct fault_arg arg = { .v = { 100 } };
+	struct call call = fresh(CALL_write);
+
+	(void)state;
+	fault_table[FAULT_disk_full]->judge(&call, &arg, NULL);
+	assert_int_equal(call.len_max, 60);
+	assert_false(call.skip);
+	call = fresh(CALL_write);
+	call.room = 0;
+	fault_table[FAULT_disk_full]->judge(&call, &arg, NULL);
+	assert_true(call.skip);
+	assert_int_equal(call.error, ENOSPC);
+	call = fresh(CALL_fallocate);
+	fault_table[FAULT_disk_quota]->judge(&call, &arg, NULL);
+	assert_true(call.skip);
+	assert_int_equal(call.error, EDQUOT);
+}
+
+static void a_torn_write_is_cut_and_the_process_killed_after_it(void **state)
+{
+	struct fault_arg arg = { .v = { 100 } };
+	struct call call = fresh(CALL_write);
+
+	(void)state;
+	assert_false(fault_table[FAULT_torn]->applies(&call, &arg));
+	arg.v[0] = 99;
+	assert_true(fault_table[FAULT_torn]->applies(&call, &arg));
+	fault_table[FAULT_torn]->judge(&call, &arg, NULL);
+	assert_int_equal(call.len_max, 99);
+	assert_true(call.after && call.kill_signal && !call.skip);
+}
+
+static void a_lock_s_errors_fit_commands_for_locks_only(void **state)
+{
+	struct call call = fresh(CALL_fcntl);
+
+	(void)state;
+	call.flags = F_GETFL;
+	assert_false(call_may_say(&call, ENOLCK));
+	assert_false(call_may_say(&call, EMFILE));
+	assert_true(call_may_say(&call, EBADF));
+	call.flags = F_SETLKW;
+	assert_true(call_may_say(&call, ENOLCK));
+	assert_false(call_may_say(&call, EAGAIN));
+	call.flags = F_SETLK;
+	assert_true(call_may_say(&call, EAGAIN));
+	call.flags = F_DUPFD_CLOEXEC;
+	assert_true(call_may_say(&call, EMFILE));
 }
 
 static void a_judge_is_pure(void **state)
@@ -410,6 +474,9 @@ int main(void)
 		TEST(eagain_wants_a_descriptor_that_would_not_block),
 		TEST(a_cut_leaves_at_least_a_byte_and_cuts_one),
 		TEST(a_lie_reports_all_that_one_call_can_move),
+		TEST(what_has_room_lands_and_the_rest_does_not),
+		TEST(a_torn_write_is_cut_and_the_process_killed_after_it),
+		TEST(a_lock_s_errors_fit_commands_for_locks_only),
 		TEST(a_judge_is_pure),
 		TEST(corruption_is_drawn_anew_for_each_call),
 	};

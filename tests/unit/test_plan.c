@@ -187,7 +187,7 @@ static void bad_rules_are_refused(void **state)
 	REFUSED(r[0].side = SIDE_SERVER + 1);
 	REFUSED(r[0].also = 2);
 	REFUSED(r[0].adversarial = 2);
-	REFUSED(r[0].pad = 1);
+	REFUSED(r[0].clock = CLOCKS_ALL + 1);
 	REFUSED(r[0].selectors |= SELECT_ALL + 1);
 	REFUSED(r[0].triggers |= TRIGGER_ALL + 1);
 	REFUSED(r[0].triggers |= TRIGGER_NTH_RANDOM);
@@ -234,6 +234,11 @@ static void bad_arguments_are_refused(void **state)
 	REFUSED((r[0].fault = FAULT_exit, r[0].arg.v[0] = 256));
 	REFUSED((r[0].fault = FAULT_corrupt, r[0].arg.v[0] = 0));
 	REFUSED((r[0].fault = FAULT_corrupt, r[0].arg.v[0] = 65));
+	REFUSED((r[0].fault = FAULT_disk_full, r[0].arg.v[0] = 1ull << 63));
+	REFUSED((r[0].fault = FAULT_fd_limit, r[0].arg.v[0] = 0));
+	REFUSED((r[0].fault = FAULT_rot, r[0].arg.v[0] = 1000001));
+	REFUSED((r[0].fault = FAULT_skew, r[0].arg.v[0] = 1ull << 63));
+	REFUSED((r[0].fault = FAULT_drift, r[0].arg.v[0] = (uint64_t)-1000000));
 }
 
 static void bad_decisions_are_refused(void **state)
