@@ -27,7 +27,7 @@ static const char help[] =
 	"wasn't on the disk, and with the fsync that is missing.\n"
 	"\n"
 	"Does git gc keep all branches?\n"
-	"  mishap powercut --tree repo --check 'git -C repo fsck' \\\n"
+	"  mishap powercut --tree repo --check 'git -C repo log -1' \\\n"
 	"    -- git -C repo gc\n"
 	"Does a store keep what it acknowledged?  It prints `ack STREAM ID`,\n"
 	"the checker prints `present STREAM ID`, and `done` at its end:\n"
