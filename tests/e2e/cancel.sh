@@ -64,6 +64,8 @@ shipped() { # TARGET NAME
 				continue # no fault: the descriptor would leak
 			want=0
 			[ "$fault" = late=EINTR ] && want=3
+			# nobody calls, so there is nothing to be late
+			[ "$call $fault" = "accept delay=20s" ] && want=3
 			it "$2, $call $fault: a thread that blocks is cancelled" \
 				ends_well $want "$call $fault" "$1" "$call"
 		done
