@@ -32,7 +32,7 @@ other_aarch64 := $(wildcard preload/*_amd64.[cS] preload/stack*.c)
 GUEST         += $(GUEST_$(MACHINE))
 preload_src   := $(filter-out $(other_$(MACHINE)),$(wildcard preload/*.c preload/*.S))
 scenarios_src := $(wildcard scenarios/*.c)
-runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c runner/ledger/*.c runner/load/*.c))
+runner_src    := $(filter-out runner/main.c,$(wildcard runner/*.c runner/report/*.c runner/oracles/*.c runner/powercut/*.c runner/ledger/*.c runner/load/*.c runner/sweep/*.c))
 unit_src      := $(wildcard tests/unit/*.c)
 target_src    := $(wildcard tests/targets/*.c)
 

@@ -1,7 +1,7 @@
 # bash completion for mishap(1).
 _mishap() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="run replay report halt check explain fmt list load powercut watch doctor"
+	local commands="run replay report halt check explain fmt list load sweep powercut watch doctor"
 	local command=${COMP_WORDS[1]} common run_dir=.mishap/runs i
 
 	COMPREPLY=()
@@ -73,12 +73,24 @@ _mishap() {
 		;;
 	replay | report)
 		case $cur in
-		-*) mapfile -t COMPREPLY < <(compgen -W "$common --history" -- "$cur") ;;
+		-*) mapfile -t COMPREPLY < <(compgen -W "$common --history --gdb" -- "$cur") ;;
 		*) mapfile -t COMPREPLY < <(compgen -W \
 			"last $(ls "$run_dir" 2>/dev/null)" -- "$cur") ;;
 		esac
 		;;
 	halt) mapfile -t COMPREPLY < <(compgen -W "--json --quiet --help" -- "$cur") ;;
+	sweep)
+		case $prev in
+		--calls) mapfile -t COMPREPLY < <(compgen -W \
+			"file net alloc dns proc" -- "$cur") ;;
+		--check) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
+		--stdin) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+		*) mapfile -t COMPREPLY < <(compgen -W "--calls --check --budget
+			--timeout --stdin --jobs --shard --loader --shell --strict
+			--list --no-network --run-dir --json --verbose --quiet
+			--help --" -- "$cur") ;;
+		esac
+		;;
 	powercut)
 		case $prev in
 		--fs) mapfile -t COMPREPLY < <(compgen -W "posix-min

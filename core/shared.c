@@ -1,5 +1,5 @@
 /* shared.c - is this file one of ours, and does the runner still live? */
-#include "core/shared.h"
+#include "core/sweep.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -14,6 +14,10 @@ uint64_t shared_abi(void)
 		sizeof(struct shared_module),
 		sizeof(struct shared_code),
 		sizeof(struct shared_attend),
+		sizeof(struct sweep_area),
+		sizeof(struct sweep_site),
+		offsetof(struct sweep_area, cell),
+		offsetof(struct shared_header, sweep_off),
 		offsetof(struct state, attend),
 		sizeof(struct event),
 		offsetof(struct shared_header, library),
@@ -63,6 +67,9 @@ int shared_check(const struct shared_header *header, size_t bytes)
 	/* The plan is mapped read-only, the state isn't: no common page. */
 	if (h->plan_off < h->state_off + h->state_bytes &&
 	    h->state_off < h->plan_off + h->plan_bytes)
+		return -EBADMSG;
+	if (h->sweep_bytes && (!is_region(h->sweep_off, h->sweep_bytes, bytes) ||
+			       h->sweep_bytes < sizeof(struct sweep_area)))
 		return -EBADMSG;
 	if (!is_terminated(h->sites_dir, sizeof(h->sites_dir)) ||
 	    !is_terminated(h->library, sizeof(h->library)))

@@ -44,6 +44,7 @@ struct shared_header {
 	char library[256]; /* path of libmishap.so, to repair LD_PRELOAD */
 	uint32_t doors; /* enum shared_doors */
 	uint32_t pad;
+	uint64_t sweep_off, sweep_bytes; /* core/sweep.h; 0: no sweep */
 };
 
 /* Which doors system calls shall come by. */

@@ -13,6 +13,7 @@
 
 #include "preload/guest.h"
 #include "preload/mark.h"
+#include "preload/sweep.h"
 #include "preload/model.h"
 #include "preload/warp.h"
 
@@ -75,6 +76,10 @@ static int shared_map(int fd, struct state **ret_state)
 		return -EPROTO;
 	}
 	*ret_state = state;
+	if (header.sweep_bytes)
+		guest_sweep = map_region(fd, header.sweep_off,
+					 header.sweep_bytes,
+					 PROT_READ | PROT_WRITE);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "preload/late.h"
 #include "preload/model.h"
 #include "preload/net.h"
+#include "preload/sweep.h"
 #include "preload/warp.h"
 
 uint64_t *flight_reg(const struct flight *flight, unsigned n)
@@ -315,7 +316,10 @@ long site_hook(struct site_regs *regs)
 		return SITE_RETURN;
 	}
 	if (id == CALL_NONE)
-		return site_refuse(regs);
+		return UNLIKELY(guest_sweep != NULL) && nr == SYS_getrandom &&
+				       sweep_random(regs)
+			       ? SITE_RETURN
+			       : site_refuse(regs);
 	flight.call.id = (uint16_t)id;
 	flight.filled = false;
 	flight.weighs = flight.warps = 0;
@@ -343,6 +347,9 @@ long site_hook(struct site_regs *regs)
 		ret = warp_call(regs);
 	else if (!acts && id == CALL_execve)
 		ret = exec_call(regs);
+	else if (UNLIKELY(guest_sweep != NULL) && !acts &&
+		 sweep_listens(&flight))
+		sweep_heard(&flight, ret = around_call(regs));
 	else
 		return SITE_PROCEED;
 	if (!acts && flight.weighs)

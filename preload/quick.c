@@ -6,6 +6,7 @@
 #include "preload/guest.h"
 #include "preload/net.h"
 #include "preload/site_quick.h"
+#include "preload/sweep.h"
 
 uint8_t site_quick_flags[CALL_NR_MAX];
 struct quick_row site_quick_rows[CALL_NR_MAX];
@@ -103,8 +104,20 @@ static struct quick_call call_of(uint64_t rules)
 	return call;
 }
 
+/* In a sweep every call is looked at. */
+static void quick_nothing(void)
+{
+	for (unsigned id = 0; id < CALL_COUNT; id++)
+		quick_calls[id] =
+			(struct quick_call){ .size_last = UINT64_MAX };
+}
+
 void quick_fill(void)
 {
+	if (guest_sweep) {
+		quick_nothing();
+		return;
+	}
 	net_fill();
 	for (unsigned id = 0; id < CALL_COUNT; id++)
 		quick_calls[id] = call_of(rules_of(id));

@@ -12,6 +12,7 @@
 #include "preload/model.h"
 #include "preload/net.h"
 #include "preload/stack.h"
+#include "preload/sweep.h"
 #include "preload/warp.h"
 
 #define WAIT_SLICE_NS 200000
@@ -321,6 +322,8 @@ bool rules_judge(struct flight *flight)
 	const uint16_t *chain = plan->chain[flight->call.id];
 	uint32_t phase = 1u << (PEEK(guest_state->phase) % PLAN_PHASES_MAX);
 
+	if (UNLIKELY(guest_sweep != NULL))
+		return sweep_judge(flight);
 	judge_begins(flight);
 	if (select_excludes(flight))
 		return false;

@@ -499,6 +499,26 @@ __attribute__((noinline)) uint32_t stack_number_here(void)
 	return number;
 }
 
+unsigned stack_deep(uint64_t pc, uint64_t sp, uint64_t bp,
+		    struct stack_frame *ret_frames, unsigned max)
+{
+	if (stack_python_is_here())
+		return stack_walk_all(pc, sp, bp, ret_frames);
+	return stack_walk(pc, sp, bp, ret_frames, max);
+}
+
+__attribute__((noinline)) unsigned
+stack_deep_here(struct stack_frame *ret_frames, unsigned max)
+{
+	struct here here;
+	unsigned count;
+
+	HERE(here);
+	count = stack_deep(here.pc, here.sp, here.bp, ret_frames, max);
+	STAY();
+	return count;
+}
+
 __attribute__((noinline)) bool stack_has_frame_here(const char *glob)
 {
 	struct here here;

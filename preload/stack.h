@@ -25,6 +25,12 @@
  * Not from a site's stub, which has no unwind table: there regs->pc counts. */
 HIDDEN uint32_t stack_number_here(void);
 HIDDEN bool stack_has_frame_here(const char *glob);
+struct stack_frame;
+/* stack_deep, stack_deep_here - the frames themselves, at most max, which is
+ * at least SHARED_FRAMES_MAX; how many.  0: they can't be had. */
+HIDDEN unsigned stack_deep(uint64_t pc, uint64_t sp, uint64_t bp,
+			   struct stack_frame *ret_frames, unsigned max);
+HIDDEN unsigned stack_deep_here(struct stack_frame *ret_frames, unsigned max);
 
 /* ---- stack_memory.c: reading what may not be there -------------------- */
 
@@ -202,6 +208,10 @@ HIDDEN bool stack_python_has(struct stack_python *python, const char *glob);
 HIDDEN uint32_t stack_table_code(struct state *state, uint64_t key,
 				 const char *file, const char *function);
 
+/* Frames as the runner reads them; their modules are inserted. */
+HIDDEN void stack_table_frames(struct state *state,
+			       const struct stack_frame *frames, unsigned count,
+			       struct shared_frame *ret_frames);
 /* The number of this stack in state->stacks, inserted if it is new; 0 when
  * the table is full. */
 HIDDEN uint32_t stack_table_number(struct state *state,

@@ -90,19 +90,25 @@ uint32_t stack_table_code(struct state *state, uint64_t key, const char *file,
 	return 0;
 }
 
-static void stack_write(struct state *state, struct shared_stack *slot,
-			const struct stack_frame *frames, unsigned count)
+void stack_table_frames(struct state *state, const struct stack_frame *frames,
+			unsigned count, struct shared_frame *ret_frames)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct stack_place place = frames[i].place;
 		bool is_python = place.slot == STACK_PYTHON_SLOT;
 
-		PUT(slot->frames[i].module,
+		PUT(ret_frames[i].module,
 		    is_python ? place.generation : module_number(state, place));
-		PUT(slot->frames[i].language,
+		PUT(ret_frames[i].language,
 		    is_python ? FRAME_PYTHON : FRAME_NATIVE);
-		PUT(slot->frames[i].offset, frames[i].offset);
+		PUT(ret_frames[i].offset, frames[i].offset);
 	}
+}
+
+static void stack_write(struct state *state, struct shared_stack *slot,
+			const struct stack_frame *frames, unsigned count)
+{
+	stack_table_frames(state, frames, count, slot->frames);
 	PUT(slot->count, count);
 	atomic_store_explicit(&slot->ready, 1, memory_order_release);
 }

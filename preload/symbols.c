@@ -18,6 +18,7 @@
 
 #include "preload/heap.h"
 #include "preload/model.h"
+#include "preload/sweep.h"
 #include "preload/twin.h"
 
 #define OPEN(...) __VA_ARGS__
@@ -237,6 +238,11 @@ void symbols_resolve(void)
 	go.posix_spawnp = posix_spawnp_bringing;
 	if (guest_heap_counts)
 		heap_count();
+	if (guest_sweep) {
+		go.clock_gettime = sweep_clock_gettime;
+		go.gettimeofday = sweep_gettimeofday;
+		go.time = sweep_time;
+	}
 }
 
 bool symbols_ready(void)

@@ -1,6 +1,8 @@
 #include "runner/doors.h"
 #include "runner/options.h"
+#include "runner/cli.h"
 #include "runner/session.h"
+#include "runner/sweep/sweep.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -13,6 +15,7 @@ static int print_help(void)
 	puts("mishap replay - repeat a run with its recorded decisions\n"
 	     "\n"
 	     "  mishap replay [OPTION...] [RUN]\n"
+	     "  mishap replay [--gdb] [--run-dir DIR] RUN:BUG\n"
 	     "\n"
 	     "RUN is an id, the beginning of one, a run's directory, or last\n"
 	     "(the default).  The same scenario runs in the same directory; "
@@ -22,6 +25,11 @@ static int print_help(void)
 	     "and nowhere else.  Threads may race: k of n decisions came "
 	     "again.\n"
 	     "The exit status is that of the new verdict.\n"
+	     "\n"
+	     "RUN:BUG is a bug of `mishap sweep`: the one call fails again, "
+	     "in\n"
+	     "a sandbox, on a copy of the directory.  1: it came again, 0: it\n"
+	     "is gone.  With --gdb a debugger stops there.\n"
 	     "\n"
 	     "options:");
 	options_print(FOR_REPLAY, stdout);
@@ -116,12 +124,56 @@ static int replay(const char *dir, const struct options *asked)
 	return code;
 }
 
+/* RUN:BUG, which only a sweep has; NULL: none of the words. */
+static const char *bug_word(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *colon = strrchr(argv[i], ':');
+
+		if (argv[i][0] != '-' && colon && colon != argv[i] &&
+		    strchr(colon, '-') && !strchr(colon, '/'))
+			return argv[i];
+	}
+	return NULL;
+}
+
+static int replay_bug(const char *word, int argc, char **argv)
+{
+	_cleanup_words_ char *run = strdup(word);
+	const char *runs_dir = NULL;
+	bool in_gdb = false;
+	char *colon;
+
+	if (!run)
+		return EXIT_CODE_INVALID;
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--gdb"))
+			in_gdb = true;
+		else if (!strcmp(argv[i], "--run-dir") && i + 1 < argc)
+			runs_dir = argv[++i];
+		else if (!strncmp(argv[i], "--run-dir=", 10))
+			runs_dir = argv[i] + 10;
+		else if (argv[i] != word)
+			return cli_wrong(
+				"replay",
+				"replay: '%s' doesn't go with a bug of "
+				"a sweep",
+				argv[i]);
+	}
+	colon = strrchr(run, ':');
+	*colon = '\0';
+	return sweep_replay(runs_dir, run, colon + 1, in_gdb);
+}
+
 int cmd_replay(int argc, char **argv)
 {
+	const char *bug = bug_word(argc, argv);
 	_cleanup_words_ char *dir = NULL;
 	struct parsed parsed;
 	int code;
 
+	if (bug)
+		return replay_bug(bug, argc, argv);
 	if (options_parse(argc, argv, FOR_REPLAY, &parsed) < 0)
 		return EXIT_CODE_USAGE;
 	if (parsed.help) {
