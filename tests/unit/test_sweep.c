@@ -1,14 +1,12 @@
 /* What a sweep concludes from what it sees: no target is needed. */
+#include "runner/sweep/sweep.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "runner/sweep/sweep.h"
+#include "tests/unit/test.h"
 
 /* A run that wrote `out` and `kept` (NULL: not), and said `err`. */
 static struct sight sight_made(const char *out, const char *file,
@@ -365,22 +363,22 @@ static void classes_are_told_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal_runs_do_not_differ),
-		cmocka_unit_test(a_shorter_file_differs_and_is_named),
-		cmocka_unit_test(other_output_differs),
-		cmocka_unit_test(a_message_is_new_but_for_its_numbers),
-		cmocka_unit_test(what_changes_by_itself_is_only_measured),
-		cmocka_unit_test(an_input_that_is_gone_is_destroyed),
-		cmocka_unit_test(an_input_removed_for_a_bad_result_is_told),
-		cmocka_unit_test(what_is_left_behind_alone_is_extra),
-		cmocka_unit_test(sights_cross_processes_whole),
-		cmocka_unit_test(every_fault_is_one_that_the_call_may_have),
-		cmocka_unit_test(a_file_may_be_full_and_a_pipe_may_not),
-		cmocka_unit_test(what_the_kernel_makes_up_does_not_fail),
-		cmocka_unit_test(from_here_on_fails_what_writes_and_no_more),
-		cmocka_unit_test(each_site_is_tried_once_before_any_is_again),
-		cmocka_unit_test(classes_are_told_apart),
+		TEST(equal_runs_do_not_differ),
+		TEST(a_shorter_file_differs_and_is_named),
+		TEST(other_output_differs),
+		TEST(a_message_is_new_but_for_its_numbers),
+		TEST(what_changes_by_itself_is_only_measured),
+		TEST(an_input_that_is_gone_is_destroyed),
+		TEST(an_input_removed_for_a_bad_result_is_told),
+		TEST(what_is_left_behind_alone_is_extra),
+		TEST(sights_cross_processes_whole),
+		TEST(every_fault_is_one_that_the_call_may_have),
+		TEST(a_file_may_be_full_and_a_pipe_may_not),
+		TEST(what_the_kernel_makes_up_does_not_fail),
+		TEST(from_here_on_fails_what_writes_and_no_more),
+		TEST(each_site_is_tried_once_before_any_is_again),
+		TEST(classes_are_told_apart),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TESTS_RUN(tests);
 }
