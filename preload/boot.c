@@ -77,9 +77,9 @@ static int shared_map(int fd, struct state **ret_state)
 	}
 	*ret_state = state;
 	if (header.sweep_bytes)
-		guest_sweep = map_region(fd, header.sweep_off,
-					 header.sweep_bytes,
-					 PROT_READ | PROT_WRITE);
+		guest_sweep =
+			map_region(fd, header.sweep_off, header.sweep_bytes,
+				   PROT_READ | PROT_WRITE);
 	return 0;
 }
 

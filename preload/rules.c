@@ -322,9 +322,9 @@ bool rules_judge(struct flight *flight)
 	const uint16_t *chain = plan->chain[flight->call.id];
 	uint32_t phase = 1u << (PEEK(guest_state->phase) % PLAN_PHASES_MAX);
 
+	judge_begins(flight);
 	if (UNLIKELY(guest_sweep != NULL))
 		return sweep_judge(flight);
-	judge_begins(flight);
 	if (select_excludes(flight))
 		return false;
 	for (unsigned i = 0; i < chain[1]; i++) {

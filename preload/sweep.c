@@ -100,22 +100,11 @@ static bool fail(struct flight *flight, enum sweep_object object)
 	return false;
 }
 
-static void flight_reset(struct flight *flight)
-{
-	flight->looked = flight->passed = flight->ended = flight->acts = false;
-	flight->has_objects = false;
-	flight->hang_phases = 0;
-	flight->weighs = 0;
-	for (unsigned kind = 0; kind < PENDING_COUNT; kind++)
-		flight->pending[kind].is_set = false;
-}
-
 bool sweep_judge(struct flight *flight)
 {
 	enum sweep_object object;
 	uint32_t mode = guest_sweep->mode;
 
-	flight_reset(flight);
 	if (mode == SWEEP_CLEAN || !process_is_ours())
 		return false;
 	flight_fill(flight);

@@ -16,7 +16,8 @@ struct timeval;
 /* NULL but in a sweep. */
 HIDDEN extern struct sweep_area *guest_sweep;
 
-/* sweep.c - in the place of rules_judge(); true: the call fails. */
+/* sweep.c - what rules_judge() comes to in a sweep, with the flight as at its
+ * beginning; true: the call fails. */
 HIDDEN bool sweep_judge(struct flight *flight);
 /* Shall the hook make this call, so that its outcome is known? */
 HIDDEN bool sweep_listens(const struct flight *flight);
