@@ -237,12 +237,17 @@ if command -v busybox >/dev/null &&
 			.never_got_into == [] and (.notified | length > 0) and
 			(.unnamed.exit_group // 0) > 0' "$J"
 	}
+	# A signal that comes before the guardian has the call begins it anew:
+	# the kernel asked once, and the count says two.  Seldom three times.
+	in_three_tries() {
+		"$@" || "$@" || "$@"
+	}
 	for by in strace seccomp; do
 		"$MISHAP" doctor --coverage --count-by $by -- true \
 			>/dev/null 2>&1 || continue
 		it "the kernel asks about each named call of busybox (by $by)" \
 			all_notified busybox ls -l /
-		it "... and of its children" all_notified busybox sh -c \
+		it "... and of its children" in_three_tries all_notified busybox sh -c \
 			'for i in 1 2 3; do busybox seq $i | busybox wc -l; done'
 	done
 	by=
